@@ -1,0 +1,67 @@
+# Every command a developer needs. `make help` lists them; CI calls nothing else (.ci/run).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+CODE := pipeline provenance tests benchmarks
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup format lint types test test-unit test-integration test-e2e test-all docs-check check demo bench image
+
+help: ## say what there is to do
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(STAMP) ## make .venv with all that is needed; install Debian packages if root
+
+$(STAMP): pyproject.toml .ci/setup
+	.ci/setup $(PYTHON)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+format: setup ## put code into its form
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix-only $(CODE)
+
+lint: setup ## check form and habits
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+
+types: setup ## check types, strictly
+	$(BIN)/mypy
+
+test: test-all ## set up and run every test; ends in pytest's summary
+
+test-unit: setup ## tests that take milliseconds
+	$(PYTEST) tests/unit -n 2
+
+test-integration: setup ## tests with real engines and real recipes
+	$(PYTEST) tests/integration
+
+test-e2e: setup ## tests of the installed command, raw frames to report
+	$(PYTEST) tests/end_to_end
+
+# One process for the rest: recipes use all cores by themselves.
+test-all: test-unit ## unit tests, then the rest
+	$(PYTEST) tests/integration tests/end_to_end
+
+docs-check: setup ## run the commands in the README and compare what they print
+	$(BIN)/python tests/docs_check.py README.md
+
+check: lint types docs-check test ## what has to be green before a change goes in
+
+demo: setup ## a synthetic night, reduced in demo/
+	mkdir -p demo
+	$(BIN)/clio demo demo
+
+bench: setup image ## measure what an engine adds to a call, and a run of hits in demo/ if it is there
+	$(BIN)/python benchmarks/engine_calls.py
+	if test -d demo; then $(BIN)/python benchmarks/known_night.py demo; fi
+
+image: setup ## build the recipe image
+	$(BIN)/clio image build

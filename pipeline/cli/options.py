@@ -1,0 +1,52 @@
+"""Options that many commands share, and what they open."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.reduce import Reduction
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")]
+Workspace = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace",
+        "-C",
+        envvar="CLIO_WORKSPACE",
+        help="The workspace; by default the nearest folder upwards that has a clio.toml.",
+    ),
+]
+Engine = Annotated[
+    str, typer.Option(envvar="CLIO_ENGINE", help="Engine to use: auto, docker or bubblewrap.", metavar="NAME")
+]
+
+
+def find_workspace(given: Path | None) -> Path:
+    """Find the folder of the workspace.
+
+    Raises
+    ------
+    ConfigError
+        There is no clio.toml here or above.
+    """
+    from pipeline.config import FILE
+
+    if given is not None:
+        return given
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / FILE).is_file():
+            return folder
+    raise ConfigError(f"no {FILE} in {here} or above", "start a workspace here with: clio init")
+
+
+def open_reduction(workspace: Path | None, engine: str = "") -> "Reduction":
+    """Open the workspace for work."""
+    from pipeline.reduce import Reduction
+
+    return Reduction.open(find_workspace(workspace), engine=engine)

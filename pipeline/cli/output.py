@@ -1,0 +1,113 @@
+"""What goes to which stream, in which form: stdout is data, stderr is talk. Decides colour once."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass
+class Output:
+    """The two streams of a call of the command."""
+
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+
+    @cached_property
+    def data(self) -> "Console":
+        """The console of stdout."""
+        return _console(stderr=False)
+
+    @cached_property
+    def talk(self) -> "Console":
+        """The console of stderr."""
+        return _console(stderr=True)
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether a person watches stderr."""
+        return sys.stderr.isatty() and not self.quiet
+
+    def say(self, text: str) -> None:
+        """Say something to whoever waits."""
+        if not self.quiet:
+            self.talk.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def document(self, schema: str, body: dict[str, Any]) -> None:
+        """Print one JSON document, its form and version first."""
+        print_json({"schema": schema, **body}, indent=2)
+
+    def line(self, text: str) -> None:
+        """Print a line of data."""
+        self.data.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print a table that fits the terminal; words such as `hit` in their colour."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in columns:
+            is_number = name.endswith((" s", " MB", "GB")) or name in ("steps", "frames")
+            table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
+        self.data.print(table)
+
+
+COLOURS = {
+    "hit": "green",
+    "ran": "cyan",
+    "ok": "green",
+    "works": "green",
+    "miss": "yellow",
+    "caveat": "yellow",
+    "blocked": "magenta",
+    "failed": "red",
+    "does not work": "red",
+}
+"""Words that are shown in a colour of their own wherever they fill a cell."""
+
+OUTPUT = Output()
+"""The streams of this process; the options before the command set its fields."""
+
+
+def print_json(body: dict[str, Any], indent: int | None = None) -> None:
+    """Print JSON to stdout, whole and at once, so that lines of several threads do not mix."""
+    sys.stdout.write(json.dumps(body, indent=indent, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_error(kind: str, message: str, hint: str, exit_code: int, *, as_json: bool) -> None:
+    """Say on stderr what went wrong and what to do."""
+    if as_json:
+        error = {"kind": kind, "message": message, "hint": hint, "exit": exit_code}
+        sys.stderr.write(json.dumps({"schema": "clio-error/1", "error": error}) + "\n")
+        return
+    console = OUTPUT.talk
+    console.print("error:", style="bold red", end=" ", highlight=False)
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
+    if hint:
+        console.print("hint:", style="bold", end=" ", highlight=False)
+        console.print(hint, markup=False, highlight=False, soft_wrap=True)
+
+
+def seconds(wall_ms: int | None) -> str:
+    """Write a duration in seconds; a dash for none."""
+    return "-" if wall_ms is None else f"{wall_ms / 1000:.1f}"
+
+
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    # Without a terminal nothing is folded: others read lines.
+    width = None if stream.isatty() else int(os.environ.get("COLUMNS", "200"))
+    return Console(stderr=stderr, width=width, no_color="NO_COLOR" in os.environ or None)

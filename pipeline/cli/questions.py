@@ -1,0 +1,265 @@
+"""The verbs that answer: `show`, `trace`, `why`."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.options import Json, Workspace, open_reduction
+from pipeline.cli.output import OUTPUT, seconds
+from pipeline.cli.references import (
+    FoundFile,
+    FoundRuns,
+    Reference,
+    find,
+    find_run,
+    is_stage,
+    match_units,
+    the_one,
+)
+from pipeline.errors import PipelineError, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.forecast import Forecast
+    from pipeline.reduce import Reduction
+    from pipeline.report import FrameReport, ProductReport, Reason, RunReport, Trace
+    from provenance.model import Invocation, Run
+    from provenance.store import Store
+
+All = Annotated[bool, typer.Option("--all", help="Leave nothing out.")]
+
+
+class Form(StrEnum):
+    """How a lineage is written."""
+
+    TREE = "tree"
+    JSON = "json"
+    DOT = "dot"
+    MERMAID = "mermaid"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.command()(show)
+    app.command()(trace)
+    app.command()(why)
+
+
+def show(
+    reference: Reference,
+    everything: All = False,
+    log: Annotated[bool, typer.Option("--log", help="Print the recipe's log instead.")] = False,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Show a product or a run in full: what it is, how it was made, from what, how it went.
+
+    Example: `clio show products/M77/scipost/200012345/DATACUBE_FINAL.fits`
+    """
+    with open_reduction(workspace) as reduction:
+        if log:
+            _show_log(reduction.store, reference, as_json)
+            return
+        found = find(reduction.store, reference)
+        if isinstance(found, FoundRuns) and len(found.runs) > 1:
+            _show_steps(reference, found.runs, as_json)
+        else:
+            _show_report(reference, _report(reduction.store, found), everything, as_json)
+
+
+def trace(
+    reference: Reference,
+    down: Annotated[bool, typer.Option("--down", help="What was made from it, and not from what.")] = False,
+    form: Annotated[Form, typer.Option("--format", help="How to write it.")] = Form.TREE,
+    everything: All = False,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Follow a product back to the raw frames, or down to all that was made from it.
+
+    Example: `clio trace scipost:200012345 --format mermaid`
+    """
+    from pipeline import report
+
+    with open_reduction(workspace) as reduction:
+        digests = _traced(reduction.store, reference, down)
+        found = report.trace(reduction.store, digests, down=down)
+    _print_trace(reference, found, Form.JSON if as_json else form, everything)
+
+
+def why(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="STAGE|STEP|PRODUCT",
+            help="A stage, a step such as `flat:2026-01-15T15:35:52:01`, or a reference as `show` takes it.",
+            show_default=False,
+        ),
+    ],
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Say why a step ran the last time, and what would become of it now.
+
+    Example: `clio why flat`
+    """
+    from pipeline import report
+
+    with open_reduction(workspace) as reduction:
+        now, problem = _forecasts(reduction)
+        calls = _calls(reduction)
+        try:
+            steps = _steps_meant(reduction.store, reference, now, calls)
+        except UsageError as error:
+            raise UsageError(error.message, error.hint or problem or "`clio plan` lists the steps") from error
+        reasons = [
+            report.reason(reduction.store, stage, unit, calls=calls, now=now.get(f"{stage}:{unit}"))
+            for stage, unit in steps
+        ]
+    _print_reasons(reference, reasons, problem, as_json)
+
+
+def _report(store: "Store", found: FoundRuns | FoundFile) -> "RunReport | ProductReport | FrameReport":
+    from pipeline.report import report_file, report_run
+
+    if isinstance(found, FoundRuns):
+        return report_run(store, found.runs[0])
+    return report_file(store, found.digest, found.reference)
+
+
+def _show_report(
+    reference: str, report: "RunReport | ProductReport | FrameReport", everything: bool, as_json: bool
+) -> None:
+    from pipeline.cli import documents, sheets
+    from pipeline.report import ProductReport, RunReport
+
+    match report:
+        case RunReport():
+            body, lines = documents.run_document(report), sheets.run_lines(report, everything=everything)
+        case ProductReport():
+            body = documents.product_document(report)
+            lines = sheets.product_lines(report, everything=everything)
+        case _:
+            body, lines = documents.frame_document(report), sheets.frame_lines(report, everything=everything)
+    if as_json:
+        OUTPUT.document("clio-show/1", {"reference": reference, **body})
+    else:
+        OUTPUT.line("\n".join(lines))
+
+
+def _show_steps(reference: str, runs: "tuple[Run, ...]", as_json: bool) -> None:
+    from pipeline.cli.documents import run_row
+
+    if as_json:
+        rows = [run_row(run) for run in runs]
+        OUTPUT.document("clio-show/1", {"reference": reference, "kind": "steps", "runs": rows})
+        return
+    columns = ("step", "status", "started", "wall s", "products")
+    made = (", ".join(dict.fromkeys(output.tag for output in run.outputs)) for run in runs)
+    OUTPUT.table(
+        columns,
+        (
+            (f"{run.stage}:{run.unit}", run.status.value, run.started, seconds(run.wall_ms), tags)
+            for run, tags in zip(runs, made, strict=True)
+        ),
+    )
+    OUTPUT.say(f"{len(runs)} steps, the newest run of each; name one to see it in full")
+
+
+def _show_log(store: "Store", reference: str, as_json: bool) -> None:
+    from pipeline.report import read_log
+
+    run = find_run(store, reference)
+    text = read_log(store, run)
+    if as_json:
+        OUTPUT.document("clio-log/1", {"run": run.run, "digest": run.log, "text": text})
+    else:
+        OUTPUT.line(text.rstrip("\n"))
+
+
+def _traced(store: "Store", reference: str, down: bool) -> tuple[str, ...]:
+    """List the artifacts to follow: of a run, one product says what all are made from."""
+    from pipeline.report import RunReport, report_file
+
+    found = find(store, reference, successful=True)
+    if isinstance(found, FoundRuns):
+        run = the_one(found, reference)
+    else:
+        report = report_file(store, found.digest, reference)
+        if not isinstance(report, RunReport):
+            return (found.digest,)
+        run = report.run
+    if not run.outputs:
+        raise UsageError(
+            f"run {run.run} of {run.stage}:{run.unit} made nothing ({run.status.value})",
+            f"see: clio show {run.run}",
+        )
+    made = tuple(output.digest for output in run.outputs)
+    return made if down else made[:1]
+
+
+def _print_trace(reference: str, found: "Trace", form: Form, everything: bool) -> None:
+    from pipeline.cli import documents, drawing, graphs
+    from pipeline.cli.sheets import counted
+
+    match form:
+        case Form.JSON:
+            OUTPUT.document("clio-trace/1", {"reference": reference, **documents.trace_document(found)})
+        case Form.DOT:
+            OUTPUT.line(graphs.dot(graphs.graph(found, unfolded=everything)))
+        case Form.MERMAID:
+            OUTPUT.line(graphs.mermaid(graphs.graph(found, unfolded=everything)))
+        case Form.TREE:
+            for tree in drawing.draw(found, unfolded=everything):
+                OUTPUT.data.print(tree, soft_wrap=not OUTPUT.data.is_terminal)
+            outside = sum(node.made_by is None for node in found.artifacts.values())
+            made, runs = counted(len(found.artifacts) - outside, "product"), counted(len(found.runs), "run")
+            OUTPUT.say(f"{made}, {runs}, {counted(outside, 'file')} from outside")
+
+
+def _forecasts(reduction: "Reduction") -> "tuple[dict[str, Forecast], str]":
+    """Ask what would happen now; where that cannot be told, say why: the past is known all the same."""
+    try:
+        return {found.step.id: found for found in reduction.forecast()}, ""
+    except PipelineError as error:
+        return {}, error.message
+
+
+def _calls(reduction: "Reduction") -> "tuple[Invocation, ...]":
+    """List the calls of this workspace, newest first; of all that share the store, if it was moved."""
+    calls = reduction.store.invocations()
+    ours = tuple(call for call in calls if call.workspace == str(reduction.settings.root))
+    return ours or calls
+
+
+def _steps_meant(
+    store: "Store", reference: str, now: "dict[str, Forecast]", calls: "tuple[Invocation, ...]"
+) -> tuple[tuple[str, str], ...]:
+    """List stage and unit of the steps that a reference means: planned ones, then those only remembered."""
+    from pipeline.report import newest_runs
+
+    stage, _, unit = reference.partition(":")
+    if not is_stage(stage):
+        run = find_run(store, reference)
+        return ((run.stage, run.unit),)
+    units = {f.step.unit: None for f in now.values() if f.step.stage.value == stage}
+    if not units:
+        units |= {step.unit: None for call in calls[:1] for step in call.steps if step.stage == stage}
+        units |= dict.fromkeys(newest_runs(store, stage))
+    found = match_units(units, unit) or match_units(newest_runs(store, stage), unit)
+    if not found:
+        raise UsageError(f"no step goes by {reference}", f"there are {', '.join(units)}" if units else "")
+    return tuple((stage, name) for name in found)
+
+
+def _print_reasons(reference: str, reasons: "list[Reason]", problem: str, as_json: bool) -> None:
+    from pipeline.cli import documents, sheets
+
+    if as_json:
+        steps: list[dict[str, Any]] = [documents.reason_document(reason) for reason in reasons]
+        OUTPUT.document("clio-why/1", {"reference": reference, "steps": steps, "problem": problem or None})
+        return
+    for reason in reasons:
+        OUTPUT.line("\n".join(sheets.reason_lines(reason, has_plan=not problem)))
+    if problem:
+        OUTPUT.say(f"what would happen now cannot be told: {problem}")

@@ -1,0 +1,298 @@
+"""How runs, products and reasons read on screen: each a sequence of lines, plain text, widest things last."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from pipeline.cli.output import seconds
+
+if TYPE_CHECKING:
+    from pipeline.forecast import Forecast
+    from pipeline.report import FrameReport, Past, ProductReport, Reason, RunReport
+    from provenance.documents import Pairs
+    from provenance.model import Choice, InputFile, OutputFile, Run
+
+FEW_QC = 8
+"""QC parameters that are shown of a product unless all are asked for."""
+FEW_READERS = 10
+"""Steps that are named as readers of a file unless all are asked for."""
+_WIDTH = 12
+"""Columns of a label."""
+
+Lines = Iterator[str]
+
+
+def run_lines(report: "RunReport", *, everything: bool, qc: bool = True) -> Lines:
+    """Describe a run in full.
+
+    Parameters
+    ----------
+    report : RunReport
+        The run.
+    everything : bool
+        Parameters at their default too, all QC parameters, environment, isolation and host.
+    qc : bool
+        Show QC parameters, without `everything` of one product of each tag.
+    """
+    run = report.run
+    yield f"run {run.run}"
+    yield from _outcome(report)
+    yield from _machinery(report)
+    yield from _parameters(report, everything)
+    yield from _block("inputs", (_input(item) for item in run.inputs))
+    yield from _block("products", (_output(item) for item in run.outputs))
+    yield from _block("associations", (line for choice in run.choices for line in _choice(choice)))
+    if qc:
+        for item in run.outputs if everything else _first_of_tags(run.outputs):
+            yield from _qc(item, everything)
+    if everything:
+        for title, pairs in (
+            ("environment", run.environment),
+            ("isolation", run.isolation),
+            ("host", run.host),
+            ("software", run.software),
+        ):
+            yield from _block(title, _pairs(pairs))
+        yield from _block("command in the image", [" ".join(run.argv)] if run.argv else [])
+
+
+def product_lines(report: "ProductReport", *, everything: bool) -> Lines:
+    """Describe a product, then the run that made it."""
+    item = report.file
+    yield f"product {item.tag} {item.name}"
+    yield _labelled("digest", item.digest)
+    if item.data_digest:
+        yield _labelled("data digest", item.data_digest)
+    yield _labelled("size", _size(item.size))
+    lost = "" if report.is_there else " (not there: `clio run` makes it again)"
+    yield _labelled("lies at", f"{report.path}{lost}")
+    for run in report.also_made_by:
+        yield _labelled("also from", f"run {run}")
+    yield from _readers(report.read_by, everything)
+    yield from _qc(item, everything)
+    yield "made by"
+    yield from run_lines(report.made, everything=everything, qc=False)
+
+
+def frame_lines(report: "FrameReport", *, everything: bool) -> Lines:
+    """Describe a file from outside."""
+    item = report.file
+    yield f"frame {item.tag} {item.name}, from outside: no run of this store made it"
+    yield _labelled("digest", item.digest)
+    if item.data_digest:
+        yield _labelled("data digest", item.data_digest)
+    if item.size is not None:
+        yield _labelled("size", _size(item.size))
+    if item.seen_at:
+        yield _labelled("seen at", item.seen_at)
+    yield from _readers(report.read_by, everything)
+
+
+def reason_lines(reason: "Reason", *, has_plan: bool) -> Lines:
+    """Say why a step ran, or will; without a plan, nothing of what would happen now."""
+    yield reason.step
+    if reason.last is None:
+        yield _labelled("last call", "it never came up")
+    else:
+        yield from _past("last call", reason.last, outcome=reason.last.outcome)
+    if reason.ran is not None:
+        yield from _past("last ran", reason.ran, outcome="" if reason.ran.outcome == "ran" else "failed")
+    if reason.now is not None:
+        yield from _forecast(reason.now)
+    elif has_plan:
+        yield _labelled("now", "not in the plan: its frames are gone, or the settings leave it out")
+
+
+def in_bytes(size: int | None) -> str:
+    """Write a size for people.
+
+    Examples
+    --------
+    >>> in_bytes(71_726_400)
+    '71.7 MB'
+    """
+    if size is None:
+        return "-"
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} B"
+
+
+def digits(digest: str) -> str:
+    """Shorten a digest to what is shown of it."""
+    return digest.rpartition(":")[2][:12]
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "warning"), counted(2, "step")
+    ('1 warning', '2 steps')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def span(seconds_: int) -> str:
+    """Write a distance in time for people.
+
+    Examples
+    --------
+    >>> span(5708)
+    '1.6 h'
+    """
+    if seconds_ < 90:
+        return f"{seconds_} s"
+    if seconds_ < 90 * 60:
+        return f"{seconds_ / 60:.0f} min"
+    return f"{seconds_ / 3600:.1f} h" if seconds_ < 48 * 3600 else f"{seconds_ / 86400:.1f} d"
+
+
+def _outcome(report: "RunReport") -> Lines:
+    run = report.run
+    yield _labelled("step", report.step)
+    purpose = "" if run.purpose.value == "run" else f" ({run.purpose.value})"
+    yield _labelled("status", f"{run.status.value}{purpose}")
+    for caveat in run.caveats:
+        yield _labelled("caveat", caveat)
+    if run.cause:
+        yield _labelled("cause", run.cause)
+    if run.reason:
+        yield _labelled("reason", run.reason)
+    if run.signal is not None or run.exit_status:
+        ended = f"signal {run.signal}" if run.signal is not None else f"exit status {run.exit_status}"
+        yield _labelled("ended with", ended)
+    if run.warnings or run.errors:
+        yield _labelled(
+            "its log", f"{counted(run.warnings, 'warning')}, {counted(run.errors, 'error')} (--log prints it)"
+        )
+
+
+def _machinery(report: "RunReport") -> Lines:
+    run, action = report.run, report.action
+    yield _labelled("recipe", action.recipe)
+    yield _labelled("image", f"{action.image}, {action.platform}, numerics {action.numerics}")
+    engine = dict(run.engine)
+    yield _labelled("engine", f"{engine.get('name', 'unknown')} {engine.get('version', '')}".rstrip())
+    ended = f" to {run.ended}" if run.ended else ""
+    yield _labelled("when", f"{run.started}{ended}, wall {seconds(run.wall_ms)} s")
+    cpu = f"{seconds(run.cpu_user_ms)} s user, {seconds(run.cpu_system_ms)} s system"
+    yield _labelled("cpu", f"{cpu}, {_threads(run.threads)}")
+    limit = f" (limit {in_bytes(run.memory_limit_bytes)})" if run.memory_limit_bytes else ""
+    yield _labelled("memory", f"{in_bytes(run.peak_memory_bytes)} at most{limit}")
+    yield _labelled("clock", f"{run.clock_mode} at {run.clock_at}" if run.clock_at else run.clock_mode)
+    yield _labelled("action", run.action)
+
+
+def _threads(count: int | None) -> str:
+    return "threads unknown" if count is None else counted(count, "thread")
+
+
+def _parameters(report: "RunReport", everything: bool) -> Lines:
+    changed = {name for name, _ in report.changed}
+    total = len(report.action.parameters)
+    if everything:
+        marked = (
+            (name, value if name in changed else f"{value} (default)")
+            for name, value in report.action.parameters
+        )
+        yield from _block(f"parameters ({total})", _pairs(marked))
+    else:
+        title = f"parameters not at their default ({len(changed)} of {total}; --all shows the rest)"
+        yield from _block(title, _pairs(report.changed) if changed else ["none"])
+
+
+def _qc(item: "OutputFile", everything: bool) -> Lines:
+    chosen = item.qc if everything else few_qc(item.qc)
+    title = f"QC of {item.name} ({len(item.qc)})"
+    if len(chosen) < len(item.qc):
+        title = f"QC of {item.name} ({len(chosen)} of {len(item.qc)}; --all shows the rest)"
+    yield from _block(title, _pairs(chosen))
+
+
+def few_qc(qc: "Pairs") -> "Pairs":
+    """Choose the QC parameters that say something about the whole: those without a number in their name."""
+    whole = [pair for pair in qc if not any(character.isdigit() for character in pair[0])]
+    return tuple((whole or list(qc))[:FEW_QC])
+
+
+def _input(item: "InputFile") -> str:
+    seen = f"  {item.seen_at}" if item.seen_at else ""
+    return f"{item.tag:16} {digits(item.digest)}  {item.name}{seen}"
+
+
+def _output(item: "OutputFile") -> str:
+    data = f"  data {digits(item.data_digest)}" if item.data_digest else ""
+    return f"{item.tag:16} {digits(item.digest)}{data}  {in_bytes(item.size):>9}  {item.name}"
+
+
+def _choice(choice: "Choice") -> Lines:
+    # The reason tells the distance wherever it was chosen by its distance.
+    far = [] if "away" in choice.reason or not choice.distance_s else [f"{span(choice.distance_s)} away"]
+    about = [f"level {choice.level}", *far, *([choice.reason] if choice.reason else [])]
+    yield f"{choice.tag:16} {choice.name}: {', '.join(about)}"
+    for other in choice.rejected:
+        yield f"{'':16} not {other}"
+
+
+def _past(label: str, past: "Past", *, outcome: str) -> Lines:
+    run = f" (run {past.run})" if past.run else ""
+    first, *rest = past.why or ("the call that ran it was killed before it could say why",)
+    yield _labelled(label, ": ".join(filter(None, (past.when, outcome, f"{first}{run}"))))
+    for why in rest:
+        yield _labelled("", why)
+    if past.before and past.changes and past.changes != past.why:
+        yield _labelled("", f"against run {past.before}:")
+        yield from (_labelled("", f"  {change}") for change in past.changes)
+    elif past.before and not past.changes:
+        yield _labelled("", f"it was asked the same as run {past.before}")
+
+
+def _forecast(now: "Forecast") -> Lines:
+    words = {"hit": "nothing to do", "miss": "would run", "blocked": "cannot run"}
+    first, *rest = now.why
+    yield _labelled("now", f"{words[now.outcome.value]}: {first}")
+    for why in rest:
+        yield _labelled("", why)
+    for hint in dict.fromkeys(problem.hint for problem in now.step.problems if problem.hint):
+        yield _labelled("hint", hint)
+
+
+def _readers(runs: "tuple[Run, ...]", everything: bool) -> Lines:
+    """Name the steps that read a file, each with the newest run that did."""
+    steps: dict[str, str] = {}
+    for run in runs:
+        steps.setdefault(f"{run.stage}:{run.unit}", run.run)
+    shown = list(steps.items()) if everything else list(steps.items())[:FEW_READERS]
+    for step, id_ in shown:
+        yield _labelled("read by", f"{step} (run {id_})")
+    if len(shown) < len(steps):
+        yield _labelled("", f"and {counted(len(steps) - len(shown), 'more step')}; --all names them")
+
+
+def _first_of_tags(items: "tuple[OutputFile, ...]") -> "tuple[OutputFile, ...]":
+    found: dict[str, OutputFile] = {}
+    for item in items:
+        found.setdefault(item.tag, item)
+    return tuple(found.values())
+
+
+def _pairs(pairs: "Iterable[tuple[str, str]]") -> Lines:
+    return (f"{name} = {value}" for name, value in pairs)
+
+
+def _block(title: str, lines: Iterable[str]) -> Lines:
+    """Put a title above lines; nothing if there are none."""
+    body = list(lines)
+    if body:
+        yield title
+        yield from (f"  {line}" for line in body)
+
+
+def _size(size: int) -> str:
+    return f"{in_bytes(size)} ({size} bytes)" if size >= 1000 else counted(size, "byte")
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"  {label:{_WIDTH}}{text}"

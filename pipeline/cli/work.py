@@ -1,0 +1,327 @@
+"""The verbs that reduce: `plan`, `run`, `status`."""
+
+import contextlib
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.options import Engine, Json, JsonLines, Workspace, open_reduction
+from pipeline.cli.output import OUTPUT, print_json, seconds
+
+if TYPE_CHECKING:
+    from pipeline.conduct import Event
+    from pipeline.forecast import Forecast
+    from pipeline.model import Plan, Stage
+    from pipeline.reduce import Made, Reduction, Summary
+
+Stages = Annotated[
+    list[str] | None, typer.Argument(metavar="[STAGE]...", help="Stages, such as `bias flat`; all without.")
+]
+First = Annotated[str, typer.Option(help="The first stage of a stretch.", metavar="STAGE")]
+Last = Annotated[str, typer.Option(help="The last stage of a stretch.", metavar="STAGE")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.command()(plan)
+    app.command()(run)
+    app.command()(status)
+
+
+def plan(
+    stages: Stages = None,
+    first: First = "",
+    last: Last = "",
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Say what would run and why, hit or miss; runs nothing.
+
+    Example: `clio plan --last prep_align`
+    """
+    wanted = _stages(stages, first, last)
+    with open_reduction(workspace) as reduction:
+        planned = reduction.plan()
+        found = [f for f in reduction.forecast(planned) if f.step.stage in wanted]
+    if as_json:
+        steps = [_forecast_document(f) for f in found]
+        OUTPUT.document("clio-plan/1", {"steps": steps, **_problem_document(planned)})
+    else:
+        OUTPUT.table(
+            ("outcome", "stage", "unit", "why"),
+            ((f.outcome.value, f.step.stage.value, f.step.unit, f.why[0]) for f in found),
+        )
+        _say_problems(planned)
+        _print_hints(found)
+        OUTPUT.say(_counted(Counter(f.outcome.value for f in found), "steps"))
+
+
+def run(
+    stages: Stages = None,
+    first: First = "",
+    last: Last = "",
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Recipes at once.")] = None,
+    engine: Engine = "",
+    workspace: Workspace = None,
+    as_json: JsonLines = False,
+) -> None:
+    """Reduce: run what is not known yet, and nothing else.
+
+    Example: `clio run --last prep_align`
+    """
+    from pipeline.conduct import failure
+
+    wanted = _stages(stages, first, last)
+    with (
+        open_reduction(workspace, engine) as reduction,
+        watching(reduction, wanted, as_json=as_json) as listen,
+    ):
+        summary = reduction.run(wanted, listen, tuple(sys.argv), jobs)
+        if reduction.engine.is_open and not as_json:
+            OUTPUT.say(f"engine: {reduction.engine.name} {reduction.engine.version()}")
+    if as_json:
+        print_json({"schema": "clio-run-summary/1", **_summary_document(summary)})
+    else:
+        _say_problems(summary)
+        _print_summary(summary)
+    error = failure(summary.events)
+    if error is not None:
+        raise error
+
+
+def status(workspace: Workspace = None, as_json: Json = False) -> None:
+    """Say where things stand, stage by stage.
+
+    Example: `clio status`
+    """
+    with open_reduction(workspace) as reduction:
+        found = reduction.forecast()
+        last = reduction.store.last_invocation(str(reduction.settings.root))
+    stages: dict[str, Counter[str]] = {}
+    for f in found:
+        stages.setdefault(f.step.stage.value, Counter())[f.outcome.value] += 1
+    caveats = [f for f in found if f.run is not None and f.run.caveats]
+    if as_json:
+        rows = [
+            {"stage": stage, **{name: counts[name] for name in ("hit", "miss", "blocked")}}
+            for stage, counts in stages.items()
+        ]
+        remarks = [{"step": f.step.id, "caveats": list(f.run.caveats)} for f in caveats if f.run]
+        OUTPUT.document(
+            "clio-status/1",
+            {"stages": rows, "caveats": remarks, "last_run": last.started if last else None},
+        )
+        return
+    OUTPUT.table(
+        ("stage", "made", "to run", "blocked"),
+        ((stage, str(c["hit"]), str(c["miss"]), str(c["blocked"])) for stage, c in stages.items()),
+    )
+    for f in caveats:
+        OUTPUT.say(f"caveat: {f.step.id}: {f.run.caveats[0] if f.run else ''}")
+    _print_hints([f for f in found if f.outcome.value == "blocked"])
+    OUTPUT.say(f"last run: {last.started}, exit {last.exit_status}" if last else "never run")
+
+
+def _stages(names: list[str] | None, first: str, last: str) -> "tuple[Stage, ...]":
+    from pipeline.errors import UsageError
+    from pipeline.reduce import stage_of, stretch
+
+    if names and (first or last):
+        raise UsageError("stages by name and a stretch of stages exclude each other", "give one of the two")
+    return tuple(stage_of(name) for name in names) if names else stretch(first or None, last or None)
+
+
+def _forecast_document(found: "Forecast") -> dict[str, Any]:
+    return {
+        "stage": found.step.stage.value,
+        "recipe": found.step.recipe,
+        "unit": found.step.unit,
+        "target": found.step.target,
+        "outcome": found.outcome.value,
+        "why": list(found.why),
+        "action": found.job.action.key if found.job else None,
+        "run": found.run.run if found.run else None,
+        "associations": [
+            {
+                "tag": a.tag,
+                "chosen": a.chosen,
+                "level": a.level,
+                "distance_s": a.distance_s,
+                "reason": a.reason,
+                "rejected": list(a.rejected),
+            }
+            for a in found.step.associations
+        ],
+    }
+
+
+def _problem_document(of: "Plan | Summary") -> dict[str, Any]:
+    problems = [{"path": p.subject, "reason": p.reason, "hint": p.hint} for p in of.problems]
+    return {"problems": problems, "remarks": list(of.remarks)}
+
+
+def _say_problems(of: "Plan | Summary") -> None:
+    """Say which files are not used, and why; the rest goes on without them."""
+    for problem in of.problems:
+        OUTPUT.say(f"problem: {problem}")
+    for remark in of.remarks:
+        OUTPUT.say(remark)
+
+
+def _print_hints(found: "list[Forecast]") -> None:
+    hints = dict.fromkeys(p.hint for f in found for p in f.step.problems if p.hint)
+    for hint in hints:
+        OUTPUT.say(f"hint: {hint}")
+
+
+def _counted(counts: Counter[str], noun: str) -> str:
+    parts = [f"{count} {word}" for word, count in sorted(counts.items())]
+    return f"{sum(counts.values())} {noun}: {', '.join(parts)}" if parts else f"no {noun}"
+
+
+@contextlib.contextmanager
+def watching(
+    reduction: "Reduction", stages: "tuple[Stage, ...]", *, as_json: bool = False
+) -> "Iterator[Callable[[Event], None]]":
+    """Give what listens to a run: it shows progress, and stops the recipes first when asked to stop."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not reduction.cancel.is_set():
+            OUTPUT.say("stopping: the recipes that run are ended, what is made stays")
+        reduction.cancel.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        if as_json or not OUTPUT.shows_progress:
+            yield _json_lines if as_json else _lines
+        else:
+            with _progress(reduction, stages) as listen:
+                yield listen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _lines(event: "Event") -> None:
+    """Say one line for each end of a step; hits only with --verbose."""
+    from pipeline.conduct import Did
+
+    if event.did is Did.STARTED or (event.did is Did.HIT and not OUTPUT.verbose):
+        return
+    wall = f" {seconds(event.run.wall_ms)} s" if event.run and event.did is not Did.HIT else ""
+    why = event.did in (Did.FAILED, Did.BLOCKED) or OUTPUT.verbose
+    OUTPUT.say(f"{event.did:8}{event.step.id}{wall}{f': {event.why[0]}' if why and event.why else ''}")
+
+
+def _json_lines(event: "Event") -> None:
+    print_json(
+        {
+            "schema": "clio-run-step/1",
+            "stage": event.step.stage.value,
+            "recipe": event.step.recipe,
+            "unit": event.step.unit,
+            "did": event.did.value,
+            "why": list(event.why),
+            "run": event.run.run if event.run else None,
+            "wall_s": event.run.wall_ms / 1000 if event.run and event.run.wall_ms else None,
+        }
+    )
+
+
+@contextlib.contextmanager
+def _progress(reduction: "Reduction", stages: "tuple[Stage, ...]") -> "Iterator[Callable[[Event], None]]":
+    """Show a bar with the time left, and a line for each recipe that runs."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+    from pipeline.conduct import Did
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=OUTPUT.talk, transient=True) as bars:
+        overall = bars.add_task("reduction", total=None, left="")
+        expected: dict[str, float] = {}
+        running: dict[str, TaskID] = {}
+        begin = time.monotonic()
+        done = 0.0
+
+        def listen(event: "Event") -> None:
+            nonlocal done
+            if event.did is Did.STARTED:
+                if not expected:  # only now is it worth asking: a run of hits is over before
+                    wanted = [f for f in reduction.forecast() if f.step.stage in stages]
+                    expected.update((f.step.id, _expected_s(reduction, f)) for f in wanted)
+                    bars.update(overall, total=sum(expected.values()))
+                about = f"about {expected.get(event.step.id, 0):.0f} s"
+                running[event.step.id] = bars.add_task(event.step.id, total=None, left=about)
+                return
+            if event.step.id in running:
+                bars.remove_task(running.pop(event.step.id))
+                done += expected.get(event.step.id, 0.0)
+                left = (time.monotonic() - begin) * (sum(expected.values()) / done - 1) if done else 0.0
+                bars.update(overall, completed=done, left=f"{int(left // 60)} min {left % 60:.0f} s left")
+            _lines(event)
+
+        yield listen
+
+
+def _expected_s(reduction: "Reduction", found: "Forecast") -> float:
+    """Guess how long a step will take: as long as last time, or as its stage usually does."""
+    from pipeline.recipes import TYPICAL_S
+
+    if found.outcome.value != "miss":
+        return 0.0
+    last = reduction.store.last_run(found.step.stage.value, found.step.unit)
+    if last is not None and last.is_success and last.wall_ms:
+        return last.wall_ms / 1000
+    return TYPICAL_S[found.step.stage]
+
+
+def made_document(made: "Made") -> dict[str, Any]:
+    """Describe a product as JSON."""
+    return {
+        "tag": made.tag,
+        "path": str(made.path),
+        "digest": made.digest,
+        "data_digest": made.data_digest,
+        "stage": made.stage.value,
+        "unit": made.unit,
+        "did": made.did.value,
+    }
+
+
+def _summary_document(summary: "Summary") -> dict[str, Any]:
+    return {
+        "ran": summary.ran,
+        "hits": summary.hits,
+        "failed": summary.failed,
+        "blocked": summary.blocked,
+        "wall_s": round(summary.wall_s, 3),
+        "products": [made_document(made) for made in summary.products],
+        **_problem_document(summary),
+    }
+
+
+def _print_summary(summary: "Summary") -> None:
+    from pipeline.conduct import Did
+
+    if not summary.ran and not summary.failed and not summary.blocked:
+        known = "1 step is" if summary.hits == 1 else f"all {summary.hits} steps are"
+        OUTPUT.line(f"nothing to run: {known} known ({summary.wall_s:.1f} s)")
+        return
+    OUTPUT.line(
+        f"{summary.ran} ran, {summary.hits} hits, {summary.failed} failed, {summary.blocked} blocked "
+        f"in {summary.wall_s:.0f} s"
+    )
+    for event in summary.events:
+        if event.did in (Did.FAILED, Did.BLOCKED):
+            OUTPUT.line(f"{event.did:8}{event.step.id}: {' <- '.join(event.why[:3])}")

@@ -1,0 +1,191 @@
+"""The verbs that begin: `init`, `doctor`, `scan`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.options import Json, Workspace, open_reduction
+from pipeline.cli.output import OUTPUT
+from pipeline.errors import EngineUnavailable, Exit, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.model import Frame
+
+TEMPLATE = """\
+# What a person decides about this reduction; everything else is found out. See the README of clio.
+
+[clio]
+# store = ".clio"          where products and their records are kept; several workspaces may share one
+# engine = "auto"          docker, bubblewrap, or the first of these that works
+# clock = "frozen"         "real" lets the clock run in the recipes: products then differ in their DATE
+# numerics = "pinned"      "native" lets the C library use what this CPU has
+# jobs = 2                 recipes at once; one a core without
+# memory_gb = 16           recipes start beside each other only while they fit
+
+[data]
+raw = {raw}
+calib = {calib}
+# mode = "WFM-NOAO-N"      leave out frames of other modes
+# ifus = [1, 2]            leave out the other IFUs
+
+[image]
+# reference = "sha256:..." the recipe image; without it the one in clio.lock
+
+[workflow]
+# dark = false
+# illum = true
+# offset_list = true
+# filter_for_alignment = "Cousins_R"
+
+# [recipes.muse_scipost]   parameters of a recipe, everywhere; but save and filter of prep_align, and save
+#                          of scipost_perexpo, are the workflow's, as later stages rely on them
+# lambdamin = 4750
+
+# [[override]]             parameters for some steps
+# where = {{ exposure = "2026-01-16T01:42:00.490" }}
+# recipes.muse_scipost.skymodel_fraction = 0.1
+
+# [associate.STD_RESPONSE] policy for one calibration
+# window_d = 5
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.command()(init)
+    app.command()(doctor)
+    app.command()(scan)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The workspace to start.")] = Path(),
+    raw: Annotated[list[str] | None, typer.Option(help="A folder of raw frames.")] = None,
+    calib: Annotated[list[str] | None, typer.Option(help="A folder of static calibrations.")] = None,
+) -> None:
+    """Start a workspace: write a commented clio.toml.
+
+    Example: `clio init my-galaxy --raw /data/night1`
+    """
+    path = write_settings(folder, raw or ["raw"], calib or ["calib"])
+    OUTPUT.line(str(path))
+    OUTPUT.say("next: put frames into its folders, then: clio scan, clio plan, clio run")
+
+
+def write_settings(folder: Path, raw: list[str], calib: list[str]) -> Path:
+    """Write the settings of a new workspace; what is there already is never overwritten."""
+    import json
+
+    from pipeline.config import FILE
+
+    path = folder / FILE
+    if path.exists():
+        raise UsageError(f"{path} is there already", "edit it, or start in another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(TEMPLATE.format(raw=json.dumps(raw), calib=json.dumps(calib)), encoding="utf-8")
+    for name in (*raw, *calib):
+        if not Path(name).is_absolute():
+            (folder / name).mkdir(exist_ok=True)
+    return path
+
+
+def doctor(as_json: Json = False) -> None:
+    """Say what works here: each engine is tried for real, and what is missing is named.
+
+    Example: `clio doctor`
+    """
+    from pipeline.engines import probe
+    from pipeline.host import cores, free_memory_bytes, memory_bytes
+    from pipeline.image import ImageLibrary
+
+    library = ImageLibrary()
+    images = library.list()
+    engines = probe(images[0] if images else None)
+    host = {"cores": cores(), "memory_bytes": memory_bytes(), "free_memory_bytes": free_memory_bytes()}
+    if as_json:
+        rows: list[dict[str, Any]] = [
+            {
+                "name": e.name,
+                "works": e.works,
+                "version": e.version,
+                "reason": e.reason,
+                "install": e.install,
+                "start_ms": e.start_ms,
+            }
+            for e in engines
+        ]
+        found = [image.config_digest for image in images]
+        OUTPUT.document("clio-doctor/1", {"engines": rows, "images": found, "host": host})
+    else:
+        OUTPUT.table(
+            ("engine", "state", "version", "start", "remark"),
+            (
+                (
+                    e.name,
+                    "works" if e.works else "does not work",
+                    e.version,
+                    f"{e.start_ms} ms" if e.start_ms is not None else "-",
+                    " ".join(filter(None, (e.reason, e.install))),
+                )
+                for e in engines
+            ),
+        )
+        for image in images:
+            OUTPUT.line(f"image {image.config_digest}")
+        if not images:
+            OUTPUT.line("no recipe image: build one with: clio image build")
+        memory = f"{host['free_memory_bytes'] / 1e9:.1f} of {host['memory_bytes'] / 1e9:.1f} GB free"
+        OUTPUT.line(f"{host['cores']} cores, memory {memory}")
+    if not any(e.works for e in engines):
+        raise EngineUnavailable("no engine works here", engines[-1].install)
+
+
+def scan(workspace: Workspace = None, as_json: Json = False) -> None:
+    """List the frames of the workspace and what they are; what cannot be used, with its reason.
+
+    Example: `clio scan --json | jq '.frames[].tag'`
+    """
+    with open_reduction(workspace) as reduction:
+        found = reduction.scan()
+        documents = []
+        if as_json:
+            documents = [_frame_document(frame, reduction.known_digest(frame.path)) for frame in found.frames]
+    if as_json:
+        problems = [{"path": p.subject, "reason": p.reason, "hint": p.hint} for p in found.problems]
+        OUTPUT.document(
+            "clio-scan/1", {"frames": documents, "problems": problems, "remarks": list(found.remarks)}
+        )
+    else:
+        OUTPUT.table(("tag", "mode", "taken", "IFUs", "exptime s", "file"), map(_frame_row, found.frames))
+        for problem in found.problems:
+            OUTPUT.line(f"problem: {problem}")
+        for remark in found.remarks:
+            OUTPUT.say(remark)
+        OUTPUT.say(f"{len(found.frames)} frames, {len(found.problems)} problems")
+    if not found.frames:
+        raise typer.Exit(int(Exit.FRAMES))
+
+
+def _frame_row(frame: "Frame") -> tuple[str, ...]:
+    ifus = frame.ifus
+    shown = ",".join(map(str, ifus)) if len(ifus) < 5 else f"{ifus[0]}-{ifus[-1]} ({len(ifus)})"
+    exptime = f"{frame.exptime_s:.1f}" if ifus else ""
+    return (frame.tag, frame.mode, frame.date_obs, shown, exptime, frame.path.name)
+
+
+def _frame_document(frame: "Frame", digest: str | None) -> dict[str, Any]:
+    return {
+        "path": str(frame.path),
+        "tag": frame.tag,
+        "kind": frame.kind.value,
+        "mjd": frame.mjd,
+        "mode": frame.mode,
+        "digest": digest,
+        "date_obs": frame.date_obs,
+        "ifus": list(frame.ifus),
+        "exptime_s": frame.exptime_s,
+        "template": frame.template,
+        "block": frame.block,
+        "target": frame.target,
+        "size": frame.size,
+    }

@@ -1,0 +1,299 @@
+"""Carry out a plan: each step in its turn, a hit shown, a miss run, judged, published and recorded."""
+
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from pipeline.accept import Given, Verdict, accept
+from pipeline.config import Settings
+from pipeline.engine import Engine, RecipeImage
+from pipeline.errors import PipelineError
+from pipeline.execute import Ran, execute
+from pipeline.forecast import Forecast, Outcome, forecast
+from pipeline.host import cores, free_memory_bytes
+from pipeline.model import FrameInput, Plan, ProductInput, Stage, Step
+from pipeline.publish import publish
+from pipeline.recipes import RECIPES, TYPICAL_S
+from pipeline.record import Job, make_call, record
+from pipeline.resolve import Resolver
+from pipeline.schedule import Task, run_tasks
+from pipeline.tags import Kind
+from provenance.errors import StoreFull, StoreLocked
+from provenance.model import Run
+from provenance.store import Store
+
+_FULL_BELOW = 32 * 1024**2
+"""Free bytes below which a failure is put down to the disk."""
+
+_KEPT_FOR_A_LOOK = frozenset({"unproven", "missing product"})
+
+
+class Did(StrEnum):
+    """What was done with a step."""
+
+    HIT = "hit"
+    RAN = "ran"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    STARTED = "started"
+    """Not an end: it runs now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a person who waits wants to see."""
+
+    step: Step
+    did: Did
+    why: tuple[str, ...]
+    run: Run | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What steps are carried out with."""
+
+    settings: Settings
+    store: Store
+    resolver: Resolver
+    engine: Engine
+    image: RecipeImage
+    cancel: threading.Event
+    invocation: str
+    """Id of this call of the command."""
+    listen: Callable[[Event], None]
+    """Told of every start and end; called from several threads, one at a time."""
+
+
+class Conductor:
+    """Carries out a plan, or the stages of it that are wanted.
+
+    Parameters
+    ----------
+    plan : Plan
+        Every step of the reduction.
+    wanted : set of Stage
+        Stages that may run; steps of others are only looked up.
+    tools : Tools
+        What it works with.
+    """
+
+    def __init__(self, plan: Plan, wanted: frozenset[Stage], tools: Tools) -> None:
+        self._steps = _needed(plan, wanted)
+        self._wanted = wanted
+        self._tools = tools
+        self._forecasts: dict[str, Forecast] = {}
+        self._lock = threading.Lock()
+        self.events: list[Event] = []
+        """The end of every wanted step, in the order in which they came."""
+
+    def __call__(self, jobs: int | None = None, memory_bytes: int | None = None) -> None:
+        """Carry it out.
+
+        Raises
+        ------
+        EngineUnavailable, ProvenanceError
+            Nothing can go on: no engine, a store that takes nothing more.
+        """
+        run_tasks(
+            tuple(Task(step.id, step.upstream) for step in _most_urgent_first(self._steps)),
+            self._do,
+            self._memory,
+            jobs=jobs or cores(),
+            memory_bytes=memory_bytes or free_memory_bytes() * 9 // 10,
+            cancel=self._tools.cancel,
+        )
+
+    def _do(self, id_: str) -> None:
+        step = self._steps[id_]
+        found = forecast(step, self._forecasts, self._tools.resolver, self._tools.store)
+        if found.outcome is Outcome.MISS and step.stage not in self._wanted:
+            why = f"{step.id} is not made yet ({found.why[0]}): run {step.stage} first"
+            self._forecasts[id_] = Forecast(step, Outcome.BLOCKED, (why,))
+        elif found.outcome is Outcome.MISS and found.job is not None:
+            self._run(found, found.job)
+        elif found.outcome is Outcome.HIT:
+            self._end(found, Did.HIT)
+        else:
+            self._end(found, Did.BLOCKED)
+
+    def _run(self, found: Forecast, job: Job) -> None:
+        store, cancel = self._tools.store, self._tools.cancel
+        try:
+            with store.claim(job.action.key, cancel):
+                # Another process may have made it since it was looked up, whether we had to wait or not.
+                meanwhile = store.lookup(job.action.key).run
+                if meanwhile is not None:
+                    why = ("made by another run meanwhile",)
+                    self._end(replace(found, outcome=Outcome.HIT, run=meanwhile, why=why), Did.HIT)
+                    return
+                if cancel.is_set():
+                    return
+                self._tell(Event(found.step, Did.STARTED, found.why))
+                run = carry_out(job, self._tools)
+        except StoreLocked:
+            if cancel.is_set():
+                return  # the wait for somebody else's run was given up, as asked
+            raise
+        if run.is_success:
+            self._end(replace(found, outcome=Outcome.HIT, run=run), Did.RAN)
+        else:
+            reason = f"{run.cause}: {run.reason}"
+            self._end(Forecast(found.step, Outcome.BLOCKED, (reason,), job, run), Did.FAILED)
+
+    def _end(self, found: Forecast, did: Did) -> None:
+        step, run = found.step, found.run
+        if run is not None and found.outcome is Outcome.HIT:
+            objects = self._tools.store.objects
+            products = tuple((o.tag, o.name, objects.path(o.digest)) for o in run.outputs)
+            settings = self._tools.settings
+            publish(settings.products, step, products, settings.table.clio.link)
+        self._forecasts[step.id] = found
+        if step.stage in self._wanted:
+            self._tell(Event(step, did, found.why, run))
+
+    def _tell(self, event: Event) -> None:
+        with self._lock:
+            if event.did is not Did.STARTED:
+                self.events.append(event)
+            self._tools.listen(event)
+
+    def _memory(self, id_: str) -> int:
+        """Estimate the memory of a step: what it took last time, else the table's guess."""
+        step = self._steps[id_]
+        last = self._tools.store.last_run(step.stage.value, step.unit)
+        if last is not None and last.is_success and last.peak_memory_bytes:
+            return round(last.peak_memory_bytes * 1.1)
+        recipe = RECIPES[step.recipe]
+        return recipe.base_memory + round(recipe.memory_factor * self._input_bytes(step))
+
+    def _input_bytes(self, step: Step) -> int:
+        size = 0
+        for item in step.inputs:
+            match item:
+                case FrameInput(_, frame):
+                    size += frame.size * len(step.ifus) // max(1, len(frame.chips))
+                case ProductInput(_, maker, product):
+                    run = self._forecasts[maker].run if maker in self._forecasts else None
+                    size += sum(o.size for o in run.outputs if o.tag == product) if run else 0
+        return size
+
+
+def carry_out(job: Job, tools: Tools) -> Run:
+    """Run a job, judge what it left, publish and record it.
+
+    Returns
+    -------
+    Run
+        As recorded, successful or not.
+    """
+    store = tools.store
+    id_ = store.new_run_id()
+    work = store.work(id_)
+    table = tools.settings.table.clio
+    call = make_call(
+        *(job, id_, store.id),
+        frozen=table.clock == "frozen",
+        timeout_s=table.timeout_min * 60 if table.timeout_min else None,
+        memory_bytes=round(table.memory_gb * 1e9) if table.memory_gb else None,
+    )
+    keep = False
+    try:
+        ran = execute(call, work, tools.engine, tools.image, tools.cancel)
+        verdict = _judge(job, ran, store.path)
+        keep = verdict.cause in _KEPT_FOR_A_LOOK
+        try:
+            return record(store, job, ran, verdict, engine=tools.engine, invocation=tools.invocation)
+        except StoreFull:
+            keep = False
+            store.discard_work(id_)  # makes room for the record of the failure
+            full = replace(verdict, cause="disk full", reason=f"no space left on the disk of {store.path}")
+            return record(store, job, ran, full, engine=tools.engine, invocation=tools.invocation)
+    finally:
+        if keep:
+            store.keep_work(id_)
+        else:
+            store.discard_work(id_)
+
+
+def _judge(job: Job, ran: Ran, store: Path) -> Verdict:
+    step = job.step
+    given = Given(
+        recipe=step.recipe,
+        inputs=tuple((item.tag, item.name) for item in job.inputs),
+        raw_tags=_reduced_tags(step),
+        expected=step.expected,
+        ifus=step.ifus,
+        exposures=_exposures(step),
+    )
+    verdict = accept(given, ran.result, ran.log, ran.products, ran.faults)
+    if ran.changed:
+        reason = f"{ran.changed[0]} changed while the recipe ran"
+        return replace(verdict, cause="input changed", reason=reason)
+    if not verdict.is_accepted and shutil.disk_usage(store).free < _FULL_BELOW:
+        reason = f"no space left on the disk of {store}; {verdict.reason}"
+        return replace(verdict, cause="disk full", reason=reason)
+    return verdict
+
+
+def _reduced_tags(step: Step) -> frozenset[str]:
+    """Tags that the recipe reduces, as against calibrations."""
+    raw = {item.tag for item in step.inputs if isinstance(item, FrameInput) and item.frame.kind is Kind.RAW}
+    return frozenset(raw | {item.tag for item in step.inputs if item.tag.startswith("PIXTABLE_")})
+
+
+def _exposures(step: Step) -> tuple[str, ...]:
+    """DATE-OBS of the exposures whose images are aligned."""
+    made = (item.step for item in step.inputs if isinstance(item, ProductInput) and item.tag == "IMAGE_FOV")
+    return tuple(id_.partition(":")[2] for id_ in made)
+
+
+def _needed(plan: Plan, wanted: frozenset[Stage]) -> dict[str, Step]:
+    """Keep the steps that are wanted and those whose products they read, in the order of the plan."""
+    steps = {step.id: step for step in plan.steps}
+    needed: set[str] = set()
+    waiting = [step.id for step in plan.steps if step.stage in wanted]
+    while waiting:
+        id_ = waiting.pop()
+        if id_ not in needed and id_ in steps:
+            needed.add(id_)
+            waiting += steps[id_].upstream
+    return {id_: step for id_, step in steps.items() if id_ in needed}
+
+
+def _most_urgent_first(steps: dict[str, Step]) -> tuple[Step, ...]:
+    """Put those first on which the longest work waits, so that no core idles at the end.
+
+    Parameters
+    ----------
+    steps : dict of str to Step
+        In the order of the plan: what a step depends on stands before it.
+    """
+    left: dict[str, float] = {}
+    for id_, step in reversed(steps.items()):
+        left[id_] = left.get(id_, 0.0) + TYPICAL_S[step.stage]
+        for upstream in step.upstream:
+            left[upstream] = max(left.get(upstream, 0.0), left[id_])
+    return tuple(sorted(steps.values(), key=lambda step: -left[step.id]))
+
+
+def failure(events: tuple[Event, ...]) -> PipelineError | None:
+    """Make the error that a run with failed or blocked steps ends with; None if all went well."""
+    from pipeline.errors import FramesError, RecipeFailed
+
+    failed = [event for event in events if event.did is Did.FAILED]
+    blocked = [event for event in events if event.did is Did.BLOCKED]
+    others = len(failed) + len(blocked) - 1
+    more = f"; {others} more steps failed or are blocked" if others else ""
+    if failed:
+        first = failed[0]
+        hint = f"its log: clio show {first.run.run} --log" if first.run else ""
+        return RecipeFailed(f"{first.step.id} failed: {first.why[0]}{more}", hint)
+    if blocked:
+        first = blocked[0]
+        hints = [problem.hint for problem in first.step.problems if problem.hint]
+        return FramesError(f"{first.step.id} is blocked: {first.why[-1]}{more}", hints[0] if hints else "")
+    return None

@@ -1,0 +1,264 @@
+"""FITS files as bytes: cards and structure, without astropy.
+
+Owns the walk from header to header and the check that a file is whole. It does not know what a keyword means.
+
+References
+----------
+FITS Standard 4.0, sections 3-4.
+"""
+
+import gzip
+import io
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from pipeline.errors import FitsError
+
+BLOCK = 2880
+"""Every header and data unit fills whole blocks of so many bytes."""
+
+_LARGEST_HEADER = 4000 * BLOCK
+Value = str | int | float | bool | None
+"""The value of a card; None where it has none."""
+
+Header = dict[str, Value]
+"""Keyword to value, the first card of a name counting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A keyword and the value as it is written, without comment."""
+
+    keyword: str
+    """HIERARCH keywords in full, such as `ESO DPR TYPE`."""
+    token: str
+    """Value as in the file; strings in quotes, without padding; empty for none."""
+
+    @property
+    def value(self) -> Value:
+        """The token read as a value of Python."""
+        return parse_token(self.token)
+
+
+@dataclass(frozen=True, slots=True)
+class Hdu:
+    """A header and where its data lie."""
+
+    index: int
+    """0 for the primary."""
+    cards: tuple[Card, ...]
+    header_offset: int
+    data_offset: int
+    data_size: int
+    """Bytes of the data unit, padding included."""
+
+    @property
+    def header(self) -> Header:
+        """Keyword to value."""
+        found: Header = {}
+        for card in self.cards:
+            found.setdefault(card.keyword, card.value)
+        return found
+
+    @property
+    def name(self) -> str:
+        """EXTNAME, or empty."""
+        return str(next((c.value for c in self.cards if c.keyword == "EXTNAME"), "") or "")
+
+
+def parse_token(token: str) -> Value:
+    """Read the value of a card.
+
+    Parameters
+    ----------
+    token : str
+        As in the card: `'MUSE'`, `T`, `42`, `1.5E3`, or empty.
+
+    Returns
+    -------
+    str, int, float, bool or None
+        None for an empty token; complex values stay text.
+    """
+    if not token:
+        return None
+    if token.startswith("'"):
+        return token[1:-1].replace("''", "'").rstrip()
+    if token in ("T", "F"):
+        return token == "T"
+    try:
+        return int(token)
+    except ValueError:
+        pass
+    try:
+        return float(token.replace("D", "E"))
+    except ValueError:
+        return token
+
+
+def open_stream(path: Path) -> IO[bytes]:
+    """Open a FITS file for reading, unpacked if it was packed with gzip or compress.
+
+    Raises
+    ------
+    FitsError
+        The file cannot be opened or unpacked.
+    """
+    try:
+        with path.open("rb") as file:
+            magic = file.read(2)
+        if magic == b"\x1f\x8b":
+            return cast(IO[bytes], gzip.open(path, "rb"))
+        if magic == b"\x1f\x9d":
+            done = subprocess.run(["gzip", "-dc", os.fspath(path)], capture_output=True, check=True)
+            return io.BytesIO(done.stdout)
+        return path.open("rb")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise FitsError(f"cannot read {path}: {reason(error)}") from error
+
+
+def read_hdus(path: Path) -> tuple[Hdu, ...]:
+    """Walk a FITS file from header to header.
+
+    Parameters
+    ----------
+    path : Path
+        Plain, tile-compressed (`.fz`), gzip or compress files.
+
+    Returns
+    -------
+    tuple of Hdu
+        In the order of the file; tile-compressed images as the tables they are stored as.
+
+    Raises
+    ------
+    FitsError
+        Not FITS, empty, unreadable, or shorter than its headers say.
+    """
+    with open_stream(path) as stream:
+        try:
+            return tuple(_walk(stream, path))
+        except (OSError, EOFError) as error:
+            raise FitsError(f"cannot read {path}: {reason(error)}") from error
+
+
+def _walk(stream: IO[bytes], path: Path) -> Iterator[Hdu]:
+    end = stream.seek(0, io.SEEK_END)
+    if end == 0:
+        raise FitsError(f"{path} is empty")
+    offset = 0
+    index = 0
+    while offset < end:
+        stream.seek(offset)
+        raw = _read_header(stream, path, index)
+        if raw is None:
+            return
+        cards = tuple(_cards(raw))
+        data_offset = offset + len(raw)
+        size = _data_size({card.keyword: card.value for card in reversed(cards)}, path, index)
+        if data_offset + size > end:
+            missing = data_offset + size - end
+            raise FitsError(f"{path} is truncated: {missing} bytes are missing from HDU {index}")
+        yield Hdu(index, cards, offset, data_offset, size)
+        offset = data_offset + size
+        index += 1
+
+
+def _read_header(stream: IO[bytes], path: Path, index: int) -> bytes | None:
+    """Read header blocks up to END; None for what may follow the last HDU."""
+    raw = stream.read(BLOCK)
+    opening = b"SIMPLE  =" if index == 0 else b"XTENSION="
+    if not raw.startswith(opening):
+        if index == 0:
+            raise FitsError(f"{path} is not a FITS file")
+        if not raw.strip(b"\0 "):
+            return None  # padding that some writers leave at the end
+        raise FitsError(f"{path} is damaged: no header where HDU {index} should begin")
+    blocks = [raw]
+    while len(blocks[-1]) == BLOCK and not _has_end(blocks[-1]) and len(blocks) * BLOCK < _LARGEST_HEADER:
+        blocks.append(stream.read(BLOCK))
+    if len(blocks[-1]) < BLOCK or not _has_end(blocks[-1]):
+        raise FitsError(f"{path} is truncated: the header of HDU {index} has no END")
+    return b"".join(blocks)
+
+
+def _has_end(block: bytes) -> bool:
+    position = block.rfind(b"END" + b" " * 77)
+    return position >= 0 and position % 80 == 0
+
+
+def _cards(raw: bytes) -> Iterator[Card]:
+    text = raw.decode("latin-1")
+    held: Card | None = None
+    for start in range(0, len(text), 80):
+        line = text[start : start + 80]
+        if line.startswith("CONTINUE") and held is not None:
+            more = _token(line[8:])
+            if held.token.endswith("&'") and more.startswith("'"):
+                held = Card(held.keyword, held.token[:-2] + more[1:])
+            continue
+        if held is not None:
+            yield held
+            held = None
+        card = _card(line)
+        if card is None:
+            if line[:8].rstrip() == "END":
+                return
+            continue
+        held = card
+    if held is not None:
+        yield held
+
+
+def _card(line: str) -> Card | None:
+    keyword = line[:8].rstrip()
+    if keyword in ("", "END"):
+        return None
+    if keyword == "HIERARCH":
+        name, found, rest = line[9:].partition("=")
+        return Card(name.strip(), _token(rest)) if found else None
+    if line[8:10] == "= ":
+        return Card(keyword, _token(line[10:]))
+    return Card(keyword, repr(line[8:].rstrip()))  # COMMENT and HISTORY are content too
+
+
+def _token(text: str) -> str:
+    """Cut the value out of the part of a card behind the `=`."""
+    text = text.strip()
+    if not text.startswith("'"):
+        return text.partition("/")[0].strip()
+    end = 1
+    while (end := text.find("'", end)) >= 0:
+        if text[end : end + 2] != "''":
+            return "'" + text[1:end].rstrip() + "'"
+        end += 2
+    return text
+
+
+def _data_size(header: Header, path: Path, index: int) -> int:
+    def number(keyword: str, default: int = 0) -> int:
+        value = header.get(keyword, default)
+        if isinstance(value, int) and value >= 0:
+            return value
+        raise FitsError(f"{path} is damaged: {keyword} = {value!r} in HDU {index}")
+
+    axes = [number(f"NAXIS{n}") for n in range(1, number("NAXIS") + 1)]
+    if not axes:
+        return 0
+    size = 1
+    for axis in axes:
+        size *= axis
+    bitpix = header.get("BITPIX")
+    if bitpix not in (8, 16, 32, 64, -32, -64):
+        raise FitsError(f"{path} is damaged: BITPIX = {bitpix!r} in HDU {index}")
+    assert isinstance(bitpix, int)
+    size = abs(bitpix) // 8 * number("GCOUNT", 1) * (number("PCOUNT") + size)
+    return -(-size // BLOCK) * BLOCK
+
+
+def reason(error: Exception) -> str:
+    """Say why a file could not be read, in the system's words where it has some."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

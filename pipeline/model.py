@@ -1,0 +1,250 @@
+"""What the stages of the reduction hand on to each other: frozen values, no behaviour beyond naming."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pipeline.tags import Kind
+
+
+class Stage(StrEnum):
+    """The stages of the workflow, in the order in which they run."""
+
+    BIAS = "bias"
+    DARK = "dark"
+    FLAT = "flat"
+    WAVE = "wave"
+    LSF = "lsf"
+    TWILIGHT = "twilight"
+    SCIBASIC = "scibasic"
+    STANDARD = "standard"
+    SKY = "sky"
+    PREP_ALIGN = "prep_align"
+    ALIGN = "align"
+    SCIPOST = "scipost"
+    SCIPOST_PEREXPO = "scipost_perexpo"
+    COMBINE = "combine"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that cannot be used or done, with its reason."""
+
+    subject: str
+    """The file, exposure or step it is about."""
+    reason: str
+    """What is wrong, and why."""
+    hint: str = ""
+    """What to do about it."""
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """The detector of an IFU, as a raw frame names it."""
+
+    ifu: int
+    name: str
+    """ESO DET CHIP NAME."""
+    id: str
+    """ESO DET CHIP ID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A FITS file with its header known and its tag given."""
+
+    path: Path
+    tag: str
+    kind: Kind
+    arcfile: str
+    """ARCFILE: the name of a raw frame in the archive; empty if it has none."""
+    size: int
+    """Bytes on disk."""
+    mjd: float | None
+    """MJD-OBS in days; None for a static calibration without a date."""
+    date_obs: str
+    """DATE-OBS as written."""
+    instrument: str
+    mode: str
+    """ESO INS MODE, such as WFM-NOAO-N; empty if a static does not say."""
+    field: str
+    """WFM or NFM, from the mode; empty if unknown."""
+    readout: str
+    """ESO DET READ CURID and CURNAME."""
+    binning: str
+    """ESO DET BINX and BINY."""
+    chips: tuple[Chip, ...]
+    """Live detectors, by IFU."""
+    exptime_s: float
+    template: str
+    """ESO TPL START."""
+    block: str
+    """ESO OBS ID."""
+    target: str
+    """ESO OBS TARG NAME."""
+    lamp: str
+    """The arc lamp that is on: Ne, Xe or HgCd; empty for none."""
+    temperature_c: float | None
+    """ESO INS TEMP7 VAL."""
+    airmass: float | None
+    """Mean of start and end."""
+
+    @property
+    def ifus(self) -> tuple[int, ...]:
+        """IFUs with a live detector."""
+        return tuple(chip.ifu for chip in self.chips)
+
+    @property
+    def exposure(self) -> str:
+        """What a person calls this exposure: its DATE-OBS."""
+        return self.date_obs
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What was found in the folders of a workspace."""
+
+    frames: tuple[Frame, ...]
+    """Raw frames by time, then static calibrations by tag."""
+    problems: tuple[Problem, ...]
+    """Files that cannot be used."""
+    remarks: tuple[str, ...]
+    """What a person should know: an exposure found twice, for example."""
+    searched: tuple[Path, ...]
+    """Folders that were looked through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Calibration exposures of one template start, one tag, mode and read-out."""
+
+    tag: str
+    start: str
+    """ESO TPL START, which names it."""
+    frames: tuple[Frame, ...]
+    """By time."""
+
+    @property
+    def mjd(self) -> float:
+        """Mean MJD-OBS of its frames, in days."""
+        return sum(frame.mjd or 0.0 for frame in self.frames) / len(self.frames)
+
+    @property
+    def ifus(self) -> tuple[int, ...]:
+        """IFUs that are live in every frame."""
+        common = set(self.frames[0].ifus)
+        for frame in self.frames[1:]:
+            common &= set(frame.ifus)
+        return tuple(sorted(common))
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """OBJECT exposures that belong together on the sky and in time: an observing block in one mode."""
+
+    target: str
+    name: str
+    """ESO OBS ID."""
+    exposures: tuple[Frame, ...]
+    """By time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """All frames, sorted into what the recipes work on."""
+
+    templates: tuple[Template, ...]
+    """Of calibration frames, by tag and start."""
+    exposures: tuple[Frame, ...]
+    """OBJECT, SKY and STD frames, by time."""
+    illums: tuple[Frame, ...]
+    statics: tuple[Frame, ...]
+    datasets: tuple[Dataset, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """The choice of a calibration, with its reason."""
+
+    tag: str
+    chosen: str
+    """The template, exposure or file that was chosen; empty if none is allowed and none was found."""
+    level: int
+    """0 is the calibration plan; larger is poorer."""
+    distance_s: int
+    """Distance in time, seconds; 0 for what has no date."""
+    reason: str
+    rejected: tuple[str, ...] = ()
+    """What was looked at and left, each with its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameInput:
+    """An input that lies in the folders of the workspace."""
+
+    tag: str
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class ProductInput:
+    """An input that another step makes."""
+
+    tag: str
+    """The part it plays here."""
+    step: str
+    """Id of the step that makes it."""
+    product: str
+    """Its tag there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a recipe must leave behind to be believed."""
+
+    tag: str
+    least: int = 1
+    filter: str = ""
+    """Name of the filter of an image; empty for any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A call of a recipe that may or may not be possible yet."""
+
+    id: str
+    """`stage:unit`; also what a person types to name it."""
+    stage: Stage
+    recipe: str
+    unit: str
+    """Template, exposure or dataset, with the IFU behind a colon where there is one."""
+    target: str
+    """Where its products are filed: a target, or `calibrations`."""
+    ifus: tuple[int, ...]
+    """IFUs it works on."""
+    inputs: tuple[FrameInput | ProductInput, ...]
+    parameters: tuple[tuple[str, str], ...]
+    """Option and value of every parameter that is set on purpose; the rest are defaults."""
+    expected: tuple[Expected, ...]
+    associations: tuple[Association, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    """Why it cannot run; empty if it can."""
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """Ids of the steps whose products it reads, each once, in order."""
+        made = (item.step for item in self.inputs if isinstance(item, ProductInput))
+        return tuple(dict.fromkeys(made))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every step of the reduction, those it depends on first."""
+
+    steps: tuple[Step, ...]
+    problems: tuple[Problem, ...]
+    """Files that cannot be used, and frames that belong to no step: of a mode that was not asked for."""
+    remarks: tuple[str, ...] = ()

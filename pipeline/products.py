@@ -1,0 +1,116 @@
+"""What a product is: its tag, digests, QC parameters and history, read from its file."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import keywords as kw
+from pipeline.fitsdigest import FileDigest, digest_file
+from pipeline.fitsfile import Hdu, Header, read_hdus
+
+_RECORD = re.compile(r"ESO PRO REC(\d+) (ID|(?:RAW|CAL)\d+ (?:NAME|CATG))")
+
+
+@dataclass(frozen=True, slots=True)
+class UsedFrame:
+    """A frame that a product's header says it was made from."""
+
+    name: str
+    tag: str
+    is_raw: bool
+    """Whether it was an input to reduce, and not a calibration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A file a recipe made, with all that acceptance and the record need of it."""
+
+    tag: str
+    path: Path
+    digests: FileDigest
+    hdus: tuple[Hdu, ...]
+
+    @property
+    def name(self) -> str:
+        """What the recipe called it."""
+        return self.path.name
+
+    @property
+    def header(self) -> Header:
+        """The primary header."""
+        return self.hdus[0].header
+
+    @property
+    def qc(self) -> tuple[tuple[str, str], ...]:
+        """QC parameters of all headers: keyword and value as written."""
+        found: dict[str, str] = {}
+        for hdu in self.hdus:
+            for card in hdu.cards:
+                if card.keyword.startswith("ESO QC "):
+                    found.setdefault(card.keyword, card.token.strip("'"))
+        return tuple(found.items())
+
+
+def read_product(path: Path, tag: str) -> Product:
+    """Read a product in one pass, checking its structure and checksums.
+
+    Raises
+    ------
+    FitsError
+        It is not a whole FITS file.
+    """
+    digests = digest_file(path, verify=True)
+    return Product(tag, path, digests, read_hdus(path))
+
+
+def used_frames(header: Header, recipe: str) -> tuple[UsedFrame, ...]:
+    """List the frames a product's header names for the last call of a recipe.
+
+    Parameters
+    ----------
+    header : Header
+        Primary header of the product.
+    recipe : str
+        The recipe whose record is wanted; a chain of recipes leaves `PRO REC1`, `REC2`, ...
+
+    Returns
+    -------
+    tuple of UsedFrame
+        Empty if the recipe left no record.
+    """
+    records: dict[int, dict[str, str]] = {}
+    for keyword, value in header.items():
+        match = _RECORD.fullmatch(keyword)
+        if match:
+            records.setdefault(int(match[1]), {})[match[2]] = str(value)
+    ours = [number for number, record in records.items() if record.get("ID") == recipe]
+    if not ours:
+        return ()
+    record = records[max(ours)]
+    return tuple(
+        UsedFrame(record[key], record.get(key.replace("NAME", "CATG"), ""), key.startswith("RAW"))
+        for key in sorted(record)
+        if key.endswith("NAME")
+    )
+
+
+def versions(header: Header) -> tuple[tuple[str, str], ...]:
+    """Name the versions of the recipe and of its library, as a product's header has them.
+
+    Returns
+    -------
+    tuple of (str, str)
+        `recipe`, such as muse/2.8.7, and `cpl`, such as cpl-7.2.3; what the header lacks is left out.
+    """
+    found = {
+        name: str(value)
+        for keyword, value in header.items()
+        for name, ending in (("recipe", "PIPE ID"), ("cpl", "DRS ID"))
+        if keyword.startswith("ESO PRO REC") and keyword.endswith(ending)
+    }
+    return tuple(sorted(found.items()))
+
+
+def filter_of(product: Product) -> str:
+    """Give the filter of an image; numbers of images count only the filters that worked."""
+    return str(product.header.get(kw.FILTER_NAME) or "")

@@ -1,0 +1,125 @@
+"""The readable tree of products: names for people, linked to the artifacts of the store. Writes disk.
+
+Nothing here is a truth: the tree can be removed and is made again by the next run.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.model import Step
+
+_FICLONE = 0x40049409
+"""The ioctl that makes a copy share its blocks with the original; linux/fs.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A product under its readable name."""
+
+    tag: str
+    path: Path
+    artifact: Path
+    """Where its bytes lie in the store."""
+
+
+def folder(root: Path, step: Step) -> Path:
+    """Say where the products of a step are shown: `products/<target>/<stage>/<unit>`."""
+    unit = step.unit.removesuffix(f":{step.ifus[0]:02d}") if _is_of_one_ifu(step) else step.unit
+    return root / _safe(step.target) / step.stage / _safe(unit)
+
+
+def publish(root: Path, step: Step, products: tuple[tuple[str, str, Path], ...], link: str) -> None:
+    """Show the products of a step under readable names.
+
+    Parameters
+    ----------
+    root : Path
+        The tree of products.
+    step : Step
+        Whose they are.
+    products : tuple of (tag, name, artifact)
+        What the recipe called each, and where its bytes lie.
+    link : str
+        `auto`, `reflink`, `hardlink`, `symlink` or `copy`.
+
+    Notes
+    -----
+    A name that already shows the right artifact is left alone; another is replaced in one move, so that a
+    reader never meets a name without bytes. Names that the step no longer makes are removed.
+    """
+    place = folder(root, step)
+    place.mkdir(parents=True, exist_ok=True)
+    for _, name, artifact in products:
+        path = place / name
+        if not _shows(path, artifact):
+            aside = path.with_name(f".{name}.{os.getpid()}")
+            aside.unlink(missing_ok=True)
+            _link(artifact, aside, link)
+            aside.replace(path)
+    ours = {name for _, name, _ in products}
+    ending = f"-{step.ifus[0]:02d}.fits" if _is_of_one_ifu(step) else ""
+    for path in place.iterdir():
+        if path.name not in ours and path.name.endswith(ending) and not path.name.startswith("."):
+            path.unlink()
+
+
+def _is_of_one_ifu(step: Step) -> bool:
+    return len(step.ifus) == 1 and step.unit.endswith(f":{step.ifus[0]:02d}")
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.+:-]|^\.+", "_", name) or "_"
+
+
+def _shows(path: Path, artifact: Path) -> bool:
+    """Tell whether a name shows an artifact: the same file, or a copy as old and as long."""
+    try:
+        found, wanted = path.stat(), artifact.stat()
+    except OSError:
+        return False
+    if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+        return True
+    return (found.st_size, found.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns)
+
+
+def _link(artifact: Path, path: Path, how: str) -> None:
+    ways: dict[str, Callable[[Path, Path], None]] = {
+        "reflink": _reflink,
+        "hardlink": _hardlink,
+        "symlink": _symlink,
+        "copy": _copy,
+    }
+    if how != "auto":
+        ways[how](artifact, path)
+        return
+    for way in (_reflink, _hardlink, _symlink):
+        try:
+            way(artifact, path)
+            return
+        except OSError:
+            path.unlink(missing_ok=True)
+    _copy(artifact, path)
+
+
+def _reflink(artifact: Path, path: Path) -> None:
+    with artifact.open("rb") as source, path.open("xb") as target:
+        fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
+    shutil.copystat(artifact, path)
+
+
+def _hardlink(artifact: Path, path: Path) -> None:
+    path.hardlink_to(artifact)
+
+
+def _symlink(artifact: Path, path: Path) -> None:
+    path.symlink_to(artifact.resolve())
+
+
+def _copy(artifact: Path, path: Path) -> None:
+    shutil.copy2(artifact, path)
+    path.chmod(0o644)

@@ -1,0 +1,487 @@
+"""The door of the reduction, for the command line and for notebooks: open a workspace, run its stages."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pipeline.conduct import Conductor, Did, Event, Tools, failure
+from pipeline.config import Settings, check_parameters, load, spell
+from pipeline.engine import Engine, RecipeImage
+from pipeline.engines.deferred import DeferredEngine
+from pipeline.errors import Exit, FramesError, Interrupted, UsageError
+from pipeline.forecast import Forecast, forecast
+from pipeline.image import ImageLibrary
+from pipeline.lock import resolve_image
+from pipeline.model import Plan, Problem, Scan, Stage
+from pipeline.parameters import effective
+from pipeline.plan import plan as make_plan
+from pipeline.publish import folder
+from pipeline.recipes import STAGES
+from pipeline.record import software
+from pipeline.resolve import Resolver
+from pipeline.scan import scan
+from pipeline.tags import Kind
+from provenance.model import Invocation, StepOutcome
+from provenance.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A product of a reduction."""
+
+    tag: str
+    path: Path
+    """Under `products/`."""
+    digest: str
+    data_digest: str
+    stage: Stage
+    unit: str
+    did: Did
+    """Whether it was made now (`ran`) or was known (`hit`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did."""
+
+    ran: int
+    hits: int
+    failed: int
+    blocked: int
+    wall_s: float
+    products: tuple[Made, ...]
+    events: tuple[Event, ...]
+    """The end of each step, in order."""
+    problems: tuple[Problem, ...] = ()
+    """Files that could not be used."""
+    remarks: tuple[str, ...] = ()
+    """What a person should know: an exposure found twice, for example."""
+
+
+class Reduction:
+    """A workspace opened for work. Close it, best in a `with` block.
+
+    Parameters
+    ----------
+    settings : Settings
+        As `pipeline.config.load` reads them.
+    engine : str or Engine, optional
+        Engine to use instead of the one in the settings: its name, or itself.
+    library : ImageLibrary, optional
+        Images to choose from; by default those of this machine.
+
+    Raises
+    ------
+    ProvenanceError
+        The store cannot be opened.
+
+    Examples
+    --------
+    >>> from pipeline import Reduction
+    >>> mypipe = Reduction.open("clio.toml")  # doctest: +SKIP
+    >>> mypipe.run_recipes(last="prep_align")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, settings: Settings, *, engine: str | Engine = "", library: ImageLibrary | None = None
+    ) -> None:
+        self.settings = settings
+        self.cancel = threading.Event()
+        """Set it from another thread to stop a run."""
+        self.library = library or ImageLibrary()
+        self.store = Store.open(settings.store, create=True)
+        wanted = engine or settings.table.clio.engine
+        self.engine = DeferredEngine(lambda: _open_engine(wanted) if isinstance(wanted, str) else wanted)
+        self.resolver = Resolver(
+            *(self.store, self.library, lambda: self.image, self.engine),
+            numerics=settings.table.clio.numerics,
+        )
+        self._arguments: dict[Stage, dict[str, str]] = {}
+        self._illum: dict[Stage, bool] = {}
+
+    @classmethod
+    def open(cls, path: str | Path = "clio.toml", *, engine: str = "") -> Self:
+        """Open the workspace of a configuration file.
+
+        Parameters
+        ----------
+        path : str or Path
+            `clio.toml`, or the folder that holds it.
+        engine : str, optional
+            Engine to use instead of the one in the settings.
+
+        Raises
+        ------
+        ConfigError
+            The file is missing or says something unknown.
+        """
+        return cls(load(Path(path)), engine=engine)
+
+    @cached_property
+    def image(self) -> RecipeImage:
+        """The recipe image of this workspace, pinned in `clio.lock` when it is first asked for.
+
+        Raises
+        ------
+        ImageError
+            There is none, or nothing says which.
+        """
+        return resolve_image(self.settings, self.library)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    # Looking
+
+    def scan(self) -> Scan:
+        """Look through the folders of the workspace.
+
+        Raises
+        ------
+        FramesError
+            There is no FITS file in them.
+        """
+        return scan(self.settings.folders, self.resolver.data_digest)
+
+    def known_digest(self, path: Path) -> str | None:
+        """Give the digest of a file if it is remembered; reads nothing of it."""
+        known = self.store.memo(path.stat())
+        return known.digest if known else None
+
+    def plan(self) -> Plan:
+        """Plan every step of the reduction, and check all parameters.
+
+        Raises
+        ------
+        FramesError
+            There is no raw frame that can be used.
+        ConfigError, UsageError
+            A parameter that a recipe does not know, or a value it does not take.
+        """
+        found = self.scan()
+        _require_raw(found)
+        made = make_plan(found, self.settings, self._arguments, self._illum)
+        check_parameters(self.settings, lambda recipe, *option: self._check(recipe, (option,)))
+        for recipe, options in {(step.recipe, step.parameters) for step in made.steps}:
+            self._check(recipe, options)
+        return made
+
+    def forecast(self, plan: Plan | None = None) -> tuple[Forecast, ...]:
+        """Say for each step of the plan whether it is a hit, a miss or blocked, and why; runs nothing."""
+        found: dict[str, Forecast] = {}
+        for step in (plan or self.plan()).steps:
+            found[step.id] = forecast(step, found, self.resolver, self.store)
+        return tuple(found.values())
+
+    # Doing
+
+    def run(
+        self,
+        stages: Iterable[Stage] = tuple(Stage),
+        listen: Callable[[Event], None] = lambda event: None,
+        argv: tuple[str, ...] = (),
+        jobs: int | None = None,
+    ) -> Summary:
+        """Run stages; whatever is known is not run again.
+
+        Parameters
+        ----------
+        stages : iterable of Stage
+            Which may run. What they need of others has to be known.
+        listen : callable
+            Told of each step's start and end.
+        argv : tuple of str
+            The command, for the record.
+        jobs : int, optional
+            Recipes at once; by default as the settings say, else one a core.
+
+        Returns
+        -------
+        Summary
+            Also if steps failed or are blocked: the others were done.
+
+        Raises
+        ------
+        FramesError, EngineUnavailable, ImageError, ProvenanceError
+            Nothing can go on.
+        Interrupted
+            `cancel` was set.
+        """
+        begin, started = time.monotonic(), _now()
+        wanted = frozenset(stages)
+        self.store.sweep()
+        plan = self.plan()
+        invocation = self.store.new_run_id()
+        tools = Tools(
+            *(self.settings, self.store, self.resolver, self.engine, self.image, self.cancel),
+            invocation=invocation,
+            listen=listen,
+        )
+        conductor = Conductor(plan, wanted, tools)
+        table = self.settings.table.clio
+        memory = None if table.memory_gb is None else round(table.memory_gb * 1e9)
+        exit_status: int | None = None
+        try:
+            conductor(jobs or table.jobs, memory)
+            error = failure(tuple(conductor.events))
+            exit_status = int(error.exit_code) if error else 0
+            if self.cancel.is_set():
+                exit_status = int(Exit.INTERRUPTED)
+        finally:
+            self._record_invocation(invocation, started, argv, exit_status, conductor.events)
+            is_stopped = self.cancel.is_set()
+            self.cancel.clear()  # the next call carries on
+        if is_stopped:
+            raise Interrupted("stopped on request", "run the same command again to carry on")
+        summary = self._summary(conductor.events, time.monotonic() - begin)
+        return replace(summary, problems=plan.problems, remarks=plan.remarks)
+
+    def run_recipes(self, first: str | None = None, last: str | None = None) -> tuple[Made, ...]:
+        """Run a stretch of the workflow.
+
+        Parameters
+        ----------
+        first, last : str, optional
+            Names of stages, both included; by default from the first to the last.
+
+        Returns
+        -------
+        tuple of Made
+            Every product of these stages, made now or known.
+
+        Raises
+        ------
+        UsageError
+            No stage has that name, or the last comes before the first.
+        RecipeFailed, FramesError
+            Steps failed or are blocked; all others were done.
+        """
+        return self._checked(stretch(first, last))
+
+    def run_bias(self) -> tuple[Made, ...]:
+        """Make the master biases."""
+        return self._checked((Stage.BIAS,))
+
+    def run_dark(self) -> tuple[Made, ...]:
+        """Make the master darks, if the settings want them."""
+        return self._checked((Stage.DARK,))
+
+    def run_flat(self) -> tuple[Made, ...]:
+        """Make the master flats and trace tables."""
+        return self._checked((Stage.FLAT,))
+
+    def run_wave(self) -> tuple[Made, ...]:
+        """Make the wavelength calibrations."""
+        return self._checked((Stage.WAVE,))
+
+    def run_lsf(self) -> tuple[Made, ...]:
+        """Make the line spread profiles."""
+        return self._checked((Stage.LSF,))
+
+    def run_twilight(self, illum: bool | None = None) -> tuple[Made, ...]:
+        """Make the twilight cubes; `illum` says whether with an ILLUM exposure (by the settings: yes)."""
+        return self._with_illum(Stage.TWILIGHT, illum)
+
+    def run_scibasic_all(self, illum: bool | None = None) -> tuple[Made, ...]:
+        """Make the pixel tables of all OBJECT, SKY and STD exposures; `illum` as in `run_twilight`."""
+        return self._with_illum(Stage.SCIBASIC, illum)
+
+    run_scibasic = run_scibasic_all
+
+    def run_standard(self) -> tuple[Made, ...]:
+        """Make the response curves of the standard stars."""
+        return self._checked((Stage.STANDARD,))
+
+    def run_sky(self, fraction: float | None = None) -> tuple[Made, ...]:
+        """Make the sky models; `fraction` of the field is taken for sky (by the workflow: 0.8)."""
+        return self._with(Stage.SKY, fraction=fraction)
+
+    def run_prep_align(self, **parameters: str | float | bool) -> tuple[Made, ...]:
+        """Make an image of each exposure in the alignment filter."""
+        return self._with(Stage.PREP_ALIGN, **parameters)
+
+    def run_align_bydataset(self, **parameters: str | float | bool) -> tuple[Made, ...]:
+        """Find the offsets of the exposures of each dataset."""
+        return self._with(Stage.ALIGN, **parameters)
+
+    def run_scipost(self, offset_list: bool = True, **parameters: str | float | bool) -> tuple[Made, ...]:
+        """Reduce each dataset to a cube, its exposures shifted by the list that `align` made.
+
+        Raises
+        ------
+        FramesError
+            There is no such list yet: run the alignment first.
+        UsageError
+            `offset_list=False` contradicts the settings.
+        """
+        self._check_offsets(offset_list)
+        return self._with(Stage.SCIPOST, **parameters)
+
+    def run_scipost_perexpo(
+        self, offset_list: bool = True, **parameters: str | float | bool
+    ) -> tuple[Made, ...]:
+        """Reduce each exposure to a pixel table; raises as `run_scipost`."""
+        self._check_offsets(offset_list)
+        return self._with(Stage.SCIPOST_PEREXPO, **parameters)
+
+    def run_combine_dataset(self, **parameters: str | float | bool) -> tuple[Made, ...]:
+        """Combine the pixel tables of each dataset to its final cube."""
+        return self._with(Stage.COMBINE, **parameters)
+
+    combine_dataset = run_combine_dataset
+
+    def made(self, events: Iterable[Event]) -> tuple[Made, ...]:
+        """List the products of steps that ran or were hits."""
+        return tuple(
+            Made(
+                tag=output.tag,
+                path=folder(self.settings.products, event.step) / output.name,
+                digest=output.digest,
+                data_digest=output.data_digest or "",
+                stage=event.step.stage,
+                unit=event.step.unit,
+                did=event.did,
+            )
+            for event in events
+            if event.run is not None and event.did in (Did.HIT, Did.RAN)
+            for output in event.run.outputs
+        )
+
+    def _check(self, recipe: str, options: tuple[tuple[str, str], ...]) -> None:
+        effective(recipe, self.library.parameters(self.image, self.engine, recipe), options)
+
+    def _with(self, stage: Stage, **parameters: str | float | bool | None) -> tuple[Made, ...]:
+        """Run a stage with parameters of its recipe; they hold for this object's later calls too."""
+        given = {name: spell(value) for name, value in parameters.items() if value is not None}
+        for name in STAGES[stage].fixed:
+            if name in given:
+                hint = "see [workflow] in clio.toml" if name == "filter" else ""
+                raise UsageError(f"{name} of {stage} is set by the workflow: later stages rely on it", hint)
+        self._arguments.setdefault(stage, {}).update(given)
+        return self._checked((stage,))
+
+    def _with_illum(self, stage: Stage, illum: bool | None) -> tuple[Made, ...]:
+        if illum is not None:
+            self._illum[stage] = illum
+        return self._checked((stage,))
+
+    def _check_offsets(self, offset_list: bool) -> None:
+        wanted = self.settings.table.workflow.offset_list
+        if offset_list != wanted:
+            raise UsageError(
+                f"offset_list={offset_list}, and the settings say {wanted}",
+                "set it in clio.toml, where combine reads it too: [workflow] offset_list",
+            )
+
+    def _checked(self, stages: tuple[Stage, ...]) -> tuple[Made, ...]:
+        summary = self.run(stages)
+        error = failure(summary.events)
+        if error is not None:
+            raise error
+        return summary.products
+
+    def _summary(self, events: list[Event], wall_s: float) -> Summary:
+        counts = {did: sum(event.did is did for event in events) for did in Did}
+        return Summary(
+            ran=counts[Did.RAN],
+            hits=counts[Did.HIT],
+            failed=counts[Did.FAILED],
+            blocked=counts[Did.BLOCKED],
+            wall_s=wall_s,
+            products=self.made(events),
+            events=tuple(events),
+        )
+
+    def _record_invocation(
+        self,
+        id_: str,
+        started: str,
+        argv: tuple[str, ...],
+        exit_status: int | None,
+        events: list[Event],
+    ) -> None:
+        steps = tuple(
+            StepOutcome(
+                stage=event.step.stage.value,
+                unit=event.step.unit,
+                recipe=event.step.recipe,
+                action=event.run.action if event.run else None,
+                run=event.run.run if event.run else None,
+                outcome=event.did.value,
+                why=event.why,
+            )
+            for event in events
+        )
+        clio = dict(software())["clio"]
+        workspace = str(self.settings.root)
+        self.store.record_invocation(
+            Invocation(id_, started, _now(), argv, clio, workspace, exit_status, steps)
+        )
+
+
+def _require_raw(found: Scan) -> None:
+    """Refuse to go on with problems only; `scan` alone shows them."""
+    if not any(frame.kind is Kind.RAW for frame in found.frames):
+        searched = ", ".join(str(folder) for folder in found.searched)
+        first = f": {found.problems[0]}" if found.problems else ""
+        raise FramesError(f"no raw frame in {searched} can be used{first}", "list all with: clio scan")
+
+
+def stretch(first: str | None, last: str | None) -> tuple[Stage, ...]:
+    """List the stages from one to another, both included.
+
+    Raises
+    ------
+    UsageError
+        No stage has that name, or the last comes before the first.
+    """
+    stages = tuple(Stage)
+    begin = stages.index(stage_of(first)) if first else 0
+    end = stages.index(stage_of(last)) if last else len(stages) - 1
+    if end < begin:
+        raise UsageError(f"stage {last} comes before {first}: there is nothing between them")
+    return stages[begin : end + 1]
+
+
+def stage_of(name: str) -> Stage:
+    """Find a stage by its name.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    import difflib
+
+    try:
+        return Stage(name)
+    except ValueError as error:
+        close = difflib.get_close_matches(name, [stage.value for stage in Stage], n=1)
+        known = ", ".join(Stage)
+        hint = f"did you mean {close[0]}?" if close else f"stages are {known}"
+        raise UsageError(f"unknown stage {name}", hint) from error
+
+
+def _open_engine(name: str) -> Engine:
+    from pipeline.engines import open_engine
+
+    return open_engine(name)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,127 @@
+"""From a step to a job: its inputs as bytes with digests and canonical names, its parameters in full."""
+
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pipeline.engine import Engine, RecipeImage
+from pipeline.errors import PipelineError
+from pipeline.execute import StagedInput
+from pipeline.fitsdigest import digest_file
+from pipeline.image import ImageLibrary
+from pipeline.model import Frame, FrameInput, ProductInput, Step
+from pipeline.parameters import effective
+from pipeline.record import Job, in_order, make_action
+from pipeline.sof import NAME
+from provenance.memo import Memo
+from provenance.model import OutputFile, Run, Status
+from provenance.store import Store
+
+_IFU = re.compile(r"-(\d\d)\.fits$")
+
+
+class Resolver:
+    """Turns steps into jobs; remembers the digests of files by their status. Threads may share it.
+
+    Parameters
+    ----------
+    store : Store
+        Where digests are remembered and products lie.
+    library : ImageLibrary
+        Knows the parameters of each recipe.
+    image : callable
+        Finds the image; asked when a step becomes a job, as scanning needs none.
+    engine, numerics
+        What runs the recipes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        library: ImageLibrary,
+        image: Callable[[], RecipeImage],
+        engine: Engine,
+        numerics: str,
+    ) -> None:
+        self._store = store
+        self._library = library
+        self._image = image
+        self._engine = engine
+        self._numerics = numerics
+        self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+        self._survey = threading.Lock()
+
+    def job(self, step: Step, runs: Mapping[str, Run]) -> Job:
+        """Make a step into a job.
+
+        Parameters
+        ----------
+        step : Step
+            Without problems.
+        runs : mapping of str to Run
+            For each step it depends on, the run whose products it reads.
+
+        Raises
+        ------
+        UsageError
+            A parameter that the recipe does not know, or a value it does not take.
+        FitsError
+            A frame cannot be read any more.
+        """
+        with self._survey:  # the first question to an image starts a container
+            known = self._library.parameters(self._image(), self._engine, step.recipe)
+        full = effective(step.recipe, known, step.parameters)
+        staged = in_order(step, tuple(file for item in step.inputs for file in self._staged(item, runs)))
+        action = make_action(step, full, staged, self._image(), self._numerics)
+        caveats = tuple(
+            f"made from {up} with caveats" for up in step.upstream if runs[up].status is Status.CAVEAT
+        )
+        return Job(step, action, full, staged, caveats)
+
+    def digests(self, path: Path) -> Memo:
+        """Give the digest and data digest of a frame, read only if its status is new."""
+        with self._locks[path]:
+            status = path.stat()
+            known = self._store.memo(status)
+            if known is not None and known.data_digest is not None:
+                return known
+            found = digest_file(path)
+            self._store.memoize(status, found.digest, found.data_digest)
+            return Memo(found.digest, found.data_digest, None)
+
+    def data_digest(self, path: Path) -> str:
+        """Give the data digest of a frame."""
+        return self.digests(path).data_digest or ""
+
+    def _staged(self, item: FrameInput | ProductInput, runs: Mapping[str, Run]) -> tuple[StagedInput, ...]:
+        match item:
+            case FrameInput(tag, frame):
+                found = self.digests(frame.path)
+                data = found.data_digest or ""
+                name = _frame_name(tag, frame, data)
+                return (StagedInput(tag, name, frame.path, found.digest, data, frame.size),)
+            case ProductInput(tag, step, product):
+                made = [o for o in runs[step].outputs if o.tag == product]
+                if len(made) != 1:
+                    raise PipelineError(f"{step} made {len(made)} {product} where {tag} needs one")
+                return (self._product(tag, made[0]),)
+
+    def _product(self, tag: str, output: OutputFile) -> StagedInput:
+        data = output.data_digest or ""
+        ifu = _IFU.search(output.name)
+        name = f"{output.tag}{f'-{ifu[1]}' if ifu else ''}_{_short(data)}.fits"
+        path = self._store.objects.path(output.digest)
+        return StagedInput(tag, name, path, output.digest, data, output.size)
+
+
+def _frame_name(tag: str, frame: Frame, data_digest: str) -> str:
+    """Give a frame the name it has in the archive, else one made from its content."""
+    if NAME.fullmatch(frame.arcfile) and frame.arcfile.endswith(".fits"):
+        return frame.arcfile
+    return f"{tag}_{_short(data_digest)}.fits"
+
+
+def _short(digest: str) -> str:
+    return digest.partition(":")[2][:12]

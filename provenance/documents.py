@@ -1,0 +1,153 @@
+"""Frozen dataclasses to and from plain JSON documents, led by their annotations.
+
+Known shapes: text, integers, booleans, enums of text, other dataclasses, all of these or None, tuples of
+them, and `Pairs` (name and value), which are an object in the document and sorted by name on this side.
+Fields a document has more than its class are passed over, so that a newer program may add some; fields
+it lacks take their default.
+"""
+
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from provenance.errors import NotCanonical, StoreDamaged
+
+Pairs = tuple[tuple[str, str], ...]
+"""Names and values, sorted by name; no name twice."""
+Document = dict[str, Any]
+"""A JSON object. Any: what stands behind a key is checked when it is read, not before."""
+T = TypeVar("T")
+
+_Read = Callable[[Any], Any]
+
+
+def sorted_pairs(pairs: Pairs, what: str) -> Pairs:
+    """Return pairs in the order of their names.
+
+    Raises
+    ------
+    NotCanonical
+        A name stands there twice: which of its values counts would be a matter of chance.
+    """
+    ordered = tuple(sorted((str(name), str(value)) for name, value in pairs))
+    for (name, _), (following, _) in pairwise(ordered):
+        if name == following:
+            raise NotCanonical(f"{what} holds {name} twice")
+    return ordered
+
+
+def to_document(value: object) -> Document:
+    """Return the document of a dataclass: its fields by name."""
+    return {field.name: _write(getattr(value, field.name), kind) for field, kind in _layout(_class_of(value))}
+
+
+def from_document(kind: type[T], document: object, what: str) -> T:
+    """Return the value a document describes.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass wanted.
+    document : object
+        What JSON gave.
+    what : str
+        Its name in messages.
+
+    Raises
+    ------
+    StoreDamaged
+        A field is missing or of another type.
+    """
+    try:
+        value: T = _read_dataclass(kind, document)
+    except (TypeError, ValueError, KeyError) as error:
+        raise StoreDamaged(f"{what} is not as it should be: {error}") from error
+    return value
+
+
+def _class_of(value: object) -> Any:
+    return type(value)
+
+
+def _write(value: object, kind: Any) -> object:
+    if kind == Pairs and isinstance(value, tuple):
+        return dict(value)
+    if isinstance(value, tuple):
+        return [_write(item, None) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value):
+        return to_document(value)
+    return value
+
+
+def _read_dataclass(kind: Any, document: object) -> Any:
+    if not isinstance(document, dict):
+        raise TypeError(f"{kind.__name__} is {type(document).__name__}, not an object")
+    values = {}
+    for field, read in _readers(kind):
+        if field.name in document:
+            try:
+                values[field.name] = read(document[field.name])
+            except TypeError as error:
+                raise TypeError(f"{field.name}: {error}") from error
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise KeyError(f"{field.name} is missing")
+    return kind(**values)
+
+
+@cache
+def _layout(kind: Any) -> tuple[tuple[Field[Any], Any], ...]:
+    hints = typing.get_type_hints(kind)
+    return tuple((field, hints[field.name]) for field in fields(kind) if field.init)
+
+
+@cache
+def _readers(kind: Any) -> tuple[tuple[Field[Any], _Read], ...]:
+    return tuple((field, _reader(hint)) for field, hint in _layout(kind))
+
+
+def _reader(hint: Any) -> _Read:
+    if hint == Pairs:
+        return _read_pairs
+    if isinstance(hint, types.UnionType):
+        (inner,) = (argument for argument in typing.get_args(hint) if argument is not types.NoneType)
+        read = _reader(inner)
+        return lambda value: None if value is None else read(value)
+    if typing.get_origin(hint) is tuple:
+        return _tuple_reader(_reader(typing.get_args(hint)[0]))
+    if is_dataclass(hint):
+        return lambda value: _read_dataclass(hint, value)
+    if issubclass(hint, Enum):
+        return lambda value: hint(value)
+    return _plain_reader(hint)
+
+
+def _tuple_reader(read: _Read) -> _Read:
+    def read_tuple(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise TypeError(f"{type(value).__name__} where a list should be")
+        return tuple(read(item) for item in value)
+
+    return read_tuple
+
+
+def _plain_reader(kind: type[Any]) -> _Read:
+    def read_plain(value: object) -> object:
+        # `type is`, not isinstance: True is an int to Python, and is not one in a record.
+        if type(value) is not kind:
+            raise TypeError(f"{type(value).__name__} where {kind.__name__} should be")
+        return value
+
+    return read_plain
+
+
+def _read_pairs(value: object) -> Pairs:
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise TypeError("no object of names and texts")
+    return tuple(sorted(value.items()))

@@ -1,0 +1,176 @@
+"""Files that appear whole or not at all: written aside, synced, linked into place, never replaced."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from provenance.errors import NotAFile, StoreFull, StoreUnwritable
+from provenance.identity import this_process
+
+READ_ONLY = 0o444
+"""Mode of all that is written once."""
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Turn the system's refusals to write into this package's.
+
+    Raises
+    ------
+    StoreFull
+        The disk or the quota is full.
+    StoreUnwritable
+        It may not be written to: permissions, or mounted read-only.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFull(path) from error
+        if error.errno in (errno.EACCES, errno.EROFS):
+            raise StoreUnwritable(path) from error
+        raise
+
+
+def scratch_name(directory: Path) -> Path:
+    """Return a new name for a partial file; it tells its owner, so that a sweep knows the orphans."""
+    return directory / f"{this_process()}~{uuid4().hex}"
+
+
+def write_once(target: Path, data: bytes, scratch: Path) -> bool:
+    """Make a file appear under its name, whole and on disk, unless that name is taken.
+
+    Parameters
+    ----------
+    target : Path
+        The final name; its directory is made if need be.
+    data : bytes
+        All it holds.
+    scratch : Path
+        A directory on the same file system.
+
+    Returns
+    -------
+    bool
+        False if the name was taken; what lies there is left alone.
+
+    Raises
+    ------
+    StoreFull
+        The disk is full; nothing is left behind.
+    """
+    aside = scratch_name(scratch)
+    with writing_to(target):
+        try:
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            try:
+                write_all(descriptor, data)
+                os.fchmod(descriptor, READ_ONLY)
+                os.fsync(descriptor)
+                return link(descriptor, target)
+            finally:
+                os.close(descriptor)
+        finally:
+            with suppress(FileNotFoundError):
+                aside.unlink()
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of some bytes, however many calls it takes."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def link(descriptor: int, target: Path) -> bool:
+    """Give an open file its final name, and sync the directory.
+
+    The link is made from the descriptor, not from a name, so that what was hashed is what appears.
+
+    Returns
+    -------
+    bool
+        False if the name was taken.
+    """
+    make_directory(target.parent)
+    try:
+        _link_descriptor(descriptor, target)
+    except FileExistsError:
+        return _is_same_file(descriptor, target)
+    except OSError:
+        # On NFS the link may be made and the answer lost on the way.
+        if not _is_same_file(descriptor, target):
+            raise
+    sync_directory(target.parent)
+    return True
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory of mode 0755 and its parents, each on disk before something is put into it."""
+    if directory.is_dir():
+        return
+    make_directory(directory.parent)
+    with suppress(FileExistsError):
+        directory.mkdir(mode=0o755)
+        sync_directory(directory.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Bring a directory's entries to disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[int]:
+    """Open a regular file for reading; a link is not followed, a pipe does not block.
+
+    Raises
+    ------
+    NotAFile
+        It is something else.
+    FileNotFoundError
+        It is not there.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise NotAFile(f"{path} is a link or a socket, not a file") from error
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NotAFile(f"{path} is not a regular file")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def listing(directory: Path) -> tuple[str, ...]:
+    """Return the names in a directory, sorted; none if it is not there."""
+    try:
+        return tuple(sorted(os.listdir(directory)))  # noqa: PTH208 - names only, a third of the time
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+
+
+def _link_descriptor(descriptor: int, target: Path) -> None:
+    # Following the link in /proc takes linkat(2), which Python calls only when a directory is given.
+    directory = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.link(str(descriptor), target, src_dir_fd=directory, follow_symlinks=True)
+    finally:
+        os.close(directory)
+
+
+def _is_same_file(descriptor: int, target: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), os.lstat(target))
+    return False

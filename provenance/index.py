@@ -1,0 +1,305 @@
+"""The SQLite database beside the records: opened, locked, rebuilt. It can be deleted at any time.
+
+One connection a process, shared by its threads behind a lock; every write is one `BEGIN IMMEDIATE`
+transaction. This module and `schema` alone import sqlite-utils, and only when a database is opened:
+it costs as much as all the rest of a light command.
+"""
+
+import fcntl
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from provenance import schema
+from provenance.errors import (
+    ProvenanceError,
+    RecordRefused,
+    StoreDamaged,
+    StoreFull,
+    StoreLocked,
+    StoreVersion,
+)
+from provenance.rows import Row
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+BUSY_S = 30.0
+"""How long a writer waits for another one."""
+NETWORK = frozenset(
+    ("nfs", "nfs4", "lustre", "gpfs", "cifs", "smb3", "smbfs", "beegfs", "ceph", "afs", "9p", "glusterfs")
+)
+"""File systems on which WAL's shared memory does not work; all of FUSE too."""
+
+_log = logging.getLogger(__name__)
+_SHM_FULL = 4874  # SQLITE_IOERR_SHMSIZE: the -shm file could not grow
+
+
+class Index:
+    """An open database.
+
+    Parameters
+    ----------
+    path : Path
+        Of the database.
+    fill : callable
+        Puts everything into empty tables, inside a transaction.
+    writable : bool
+        False keeps a copy in memory: somebody else's store is read without leaving a trace.
+    """
+
+    def __init__(self, path: Path, fill: "Callable[[Index], None]", *, writable: bool = True) -> None:
+        self.path = path
+        self.writable = writable
+        self._fill = fill
+        self._lock = threading.RLock()
+        self._database = self._open()
+
+    def read(self, sql: str, parameters: Iterable[object] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query.
+
+        Raises
+        ------
+        StoreDamaged, StoreLocked
+            The database cannot be read.
+        """
+        with self._lock, _errors(self.path):
+            return self._database.execute(sql, tuple(parameters)).fetchall()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold a transaction open: all that is inserted in the block, or nothing.
+
+        Raises
+        ------
+        StoreDamaged, StoreLocked, StoreFull
+            The database cannot be written.
+        """
+        with self._lock, _errors(self.path):
+            if self._database.conn.in_transaction:
+                yield
+                return
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.rollback()
+                raise
+
+    def insert(self, rows: Iterable[Row]) -> None:
+        """Insert rows, all or none of them, in the caller's transaction or in one of their own.
+
+        Raises
+        ------
+        RecordRefused
+            A row contradicts the tables; the caller's transaction goes on without these rows.
+        StoreDamaged, StoreLocked, StoreFull
+            The database cannot be written.
+        """
+        with self.writing(), self._database.atomic():
+            for sql, parameters in rows:
+                self._database.conn.execute(sql, parameters)
+
+    def rebuild(self) -> None:
+        """Make all tables but the memo anew from the files, in one transaction: readers see old or new.
+
+        A database that cannot be read is set aside first.
+        """
+        try:
+            with self.writing():
+                self._make_tables()
+        except StoreDamaged:
+            self.close()
+            self._set_aside(whatever=True)
+            self._database = self._open()
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what SQLite's own check says of the file; empty when it is sound."""
+        try:
+            rows = self.read("PRAGMA quick_check")
+        except ProvenanceError as error:
+            return (error.message,)
+        return tuple(str(text) for (text,) in rows if text != "ok")
+
+    def dump(self) -> Mapping[str, list[tuple[Any, ...]]]:
+        """Return all rows of all tables but the memo and the index's own facts, sorted."""
+        with self._lock:
+            names = sorted(set(self._database.table_names()) - {"stat_memo", "meta"})
+            return {name: sorted(self.read(f'SELECT * FROM "{name}"'), key=repr) for name in names}
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._database.close()
+
+    def _open(self) -> "Database":
+        if not self.writable:
+            return self._open_copy()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return self._opened(_connect(str(self.path)))
+        except StoreDamaged as error:
+            _log.warning("%s; it is set aside and made again from the records", error.message)
+            self._set_aside()
+            return self._opened(_connect(str(self.path)))
+
+    def _open_copy(self) -> "Database":
+        copy = _connect(":memory:")
+        if self.path.is_file():
+            # immutable: nothing is locked or written, and a -wal file is not looked at; what it holds is
+            # newer than the watermark and taken in from the records.
+            uri = f"file:{self.path.as_posix().replace('?', '%3f').replace('#', '%23')}?mode=ro&immutable=1"
+            try:
+                with closing(sqlite3.connect(uri, uri=True)) as source:
+                    source.backup(copy.conn)
+            except sqlite3.DatabaseError:
+                copy.close()
+                copy = _connect(":memory:")
+        return self._opened(copy)
+
+    def _opened(self, database: "Database") -> "Database":
+        try:
+            with _errors(self.path):
+                self._prepare(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _prepare(self, database: "Database") -> None:
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "trusted_schema=OFF"):
+            database.execute(f"PRAGMA {pragma}")
+        if self.writable:
+            _use_wal(database)
+        version = schema.version_of(database)
+        if version > schema.VERSION:
+            raise StoreVersion(
+                f"{self.path} has tables of version {version}, and this program knows {schema.VERSION}",
+                "use a newer clio with this store, or delete that database: it is only an index",
+            )
+        if not schema.is_current(database):
+            self._database = database
+            with self.writing():
+                # Asked again: another process may have made them while this one waited for its turn.
+                if not schema.is_current(database):
+                    self._make_tables()
+
+    def _make_tables(self) -> None:
+        _log.info("making %s from the records", self.path)
+        schema.create(self._database)
+        self._fill(self)
+
+    def _set_aside(self, *, whatever: bool = False) -> None:
+        beside = self.path.with_name(self.path.name + "-lock")
+        lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            # Two processes may find it at once: the second one finds a sound one.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.path.exists() and (whatever or not _is_readable(self.path)):
+                for suffix in ("-wal", "-shm"):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+                self.path.replace(self.path.with_name(self.path.name + "-damaged"))
+        finally:
+            os.close(lock)
+
+
+def database_path(store: Path, store_id: str, filesystem: str, environment: Mapping[str, str]) -> Path:
+    """Return where a store's database lies: inside it, or on local disk if the store is on a network.
+
+    Parameters
+    ----------
+    store : Path
+        The store's directory.
+    store_id : str
+        Its id.
+    filesystem : str
+        Type of the file system it lies on, as `/proc/self/mountinfo` says.
+    environment : mapping
+        `XDG_STATE_HOME` and `HOME` are looked at.
+    """
+    if filesystem not in NETWORK and not (filesystem.startswith("fuse") and filesystem != "fuseblk"):
+        return store / "provenance.db"
+    home = environment.get("HOME", "/")
+    state = environment.get("XDG_STATE_HOME", "") or f"{home}/.local/state"
+    return Path(state) / "clio" / f"{store_id}.db"
+
+
+def filesystem_of(path: Path) -> str:
+    """Return the type of the file system a path lies on; empty if the system does not say."""
+    device = path.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+    for line in text.splitlines():
+        left, _, right = line.partition(" - ")
+        if left.split()[2] == wanted:
+            return right.split()[0]
+    return ""
+
+
+def _connect(path: str) -> "Database":
+    from sqlite_utils import Database
+
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    return Database(connection, recursive_triggers=False, execute_plugins=False)
+
+
+def _use_wal(database: "Database") -> None:
+    """Switch to write-ahead logging, once for a file.
+
+    Notes
+    -----
+    The switch wants the file alone and does not wait: of several processes that open a new database at
+    once, all but one are told that it is locked.
+    """
+    deadline = time.monotonic() + BUSY_S
+    while database.journal_mode != "wal":
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_S)) as connection:
+            return bool(connection.execute("PRAGMA quick_check").fetchone() == ("ok",))
+    except sqlite3.DatabaseError:
+        return False
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into this package's; a mistake in our own SQL stays what it is."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0)
+        match code & 0xFF:
+            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+                raise StoreDamaged(f"{path} is damaged: {error}", "run `clio reindex`") from error
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                raise StoreLocked(f"{path} is in use: {error}", "wait for the other process") from error
+            case sqlite3.SQLITE_FULL:
+                raise StoreFull(path) from error
+            case sqlite3.SQLITE_IOERR if code == _SHM_FULL:
+                raise StoreFull(path) from error
+            case (
+                sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM
+            ):
+                raise StoreLocked(f"{path} cannot be used: {error}", "look at its permissions") from error
+            case sqlite3.SQLITE_CONSTRAINT:
+                raise RecordRefused(f"a row does not fit the index: {error}") from error
+            case _:
+                raise

@@ -1,0 +1,145 @@
+"""Is the outcome of an action known? Asked of the records, answered only when every artifact is proven there.
+
+The index is not asked: a record another host linked a moment ago counts, and a lagging index costs nothing.
+A false hit would be a scientific error, a false miss costs time; in doubt it is a miss, with its reason.
+"""
+
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+
+from provenance.errors import ProvenanceError, short
+from provenance.files import READ_ONLY
+from provenance.memo import MemoEntry, Memos
+from provenance.model import Purpose, Run
+from provenance.objects import Objects
+from provenance.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The answer to whether an action is known."""
+
+    run: Run | None
+    """The run to believe; None if there is none."""
+    reason: str
+    """Why not, in words; empty for a hit."""
+
+    @property
+    def is_hit(self) -> bool:
+        """Whether there is a run to believe."""
+        return self.run is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Shelves:
+    """The parts of a store a lookup reads."""
+
+    records: Records
+    objects: Objects
+    memos: Memos
+    writable: bool
+    """Whether damaged objects may be set aside."""
+
+
+def look_up(shelves: Shelves, key: str) -> Lookup:
+    """Return the newest successful run of an action whose artifacts are all there and intact.
+
+    Notes
+    -----
+    Only runs proper are believed, never a replay or what was imported. A damaged object is set aside, so
+    that making it again can publish it. An unreadable record is passed over; `check` names it.
+    """
+    misses: list[_Miss] = []
+    for run_id in reversed(shelves.records.runs_of(key)):
+        judged = _judge(shelves, key, run_id)
+        if isinstance(judged, Run):
+            return Lookup(judged, "")
+        misses.append(judged)
+    # The best attempt explains most; of equals the newest, which stands first.
+    return Lookup(None, min(misses, key=lambda miss: miss.rank).reason if misses else "never run")
+
+
+def inspect(shelves: Shelves, digest: str, size: int | None, name: str) -> str | None:
+    """Say what is wrong with an object, in words; None if it is sound.
+
+    Parameters
+    ----------
+    shelves : Shelves
+        Where it lies.
+    digest : str
+        Its digest.
+    size : int or None
+        Bytes it should have, if that is known.
+    name : str
+        What it is to a reader: its tag.
+
+    Notes
+    -----
+    Its status is compared with the memo: a regular file, of that size and time, of mode 0444. On any
+    difference it is read whole, and remembered if it is sound.
+    """
+    path = shelves.objects.path(digest)
+    what = f"object {short(digest)} ({name})"
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return f"{what} is missing"
+    memo = shelves.memos.find(found, is_object=True)
+    is_plain = stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == READ_ONLY
+    if is_plain and size in (None, found.st_size) and memo is not None and memo.digest == digest:
+        return None
+    damage = shelves.objects.damage(digest)
+    if damage is not None:
+        if shelves.writable:
+            shelves.objects.set_aside(digest)
+        return f"{what} was {'truncated' if size is not None and found.st_size < size else damage}"
+    if shelves.writable:
+        _restore_mode(shelves, digest, found)
+        shelves.memos.try_add([MemoEntry(os.lstat(path), digest, is_object=True)])
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Miss:
+    """Why a run is not believed."""
+
+    rank: int
+    """0 was successful once, 1 failed, 2 was never meant to be believed."""
+    reason: str
+
+
+def _judge(shelves: Shelves, key: str, run_id: str) -> Run | _Miss:
+    try:
+        run, _ = shelves.records.record(key, run_id)
+    except ProvenanceError as error:
+        return _Miss(0, f"the record of run {run_id} cannot be used: {error.message}")
+    if run.purpose is not Purpose.RUN:
+        return _Miss(2, _UNBELIEVED[run.purpose])
+    if not run.is_success:
+        return _Miss(1, f"failed before: {run.reason or run.cause or run.status.value}")
+    for name, digest, size in _wanted(run):
+        if (reason := inspect(shelves, digest, size, name)) is not None:
+            return _Miss(0, reason)
+    return run
+
+
+_UNBELIEVED = {
+    Purpose.REPLAY: "only replayed, never run for its products",
+    Purpose.PASSPORT: "only run to measure the recipe",
+    Purpose.IMPORT: "imported, and neither verified nor trusted",
+}
+
+
+def _wanted(run: Run) -> list[tuple[str, str, int | None]]:
+    outputs: list[tuple[str, str, int | None]] = [(item.tag, item.digest, item.size) for item in run.outputs]
+    return outputs + [(item.name, item.digest, item.size) for item in run.extras]
+
+
+def _restore_mode(shelves: Shelves, digest: str, found: os.stat_result) -> None:
+    # Only called for sound bytes: somebody made it writable and left it alone. If it is somebody else's,
+    # it stays as it is, and is read again each time.
+    if stat.S_IMODE(found.st_mode) != READ_ONLY:
+        with suppress(PermissionError):
+            shelves.objects.path(digest).chmod(READ_ONLY)

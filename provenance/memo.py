@@ -1,0 +1,109 @@
+"""What a file's bytes were when it was last read, by its inode and times: a hint that saves reading it again.
+
+A file is known by device, inode, size and times, never by its path: a path may be another file tomorrow.
+Not believed when it was written to within two seconds of being hashed, since coarse clocks hide a second
+write of the same size. Objects of the store leave the change time out: linking one into `products/` moves it.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from provenance.errors import StoreDamaged, StoreFull, StoreLocked
+from provenance.index import Index
+from provenance.objects import SETTLED_NS
+from provenance.rows import Row
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """What is remembered of a file."""
+
+    digest: str
+    data_digest: str | None
+    extra: str | None
+    """Whatever the one who read it wants to know again without reading; opaque here."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoEntry:
+    """A file as it was when it was hashed, and what came out."""
+
+    stat: os.stat_result
+    digest: str
+    data_digest: str | None = None
+    extra: str | None = None
+    is_object: bool = False
+    """It lies in the store, where the change time does not count."""
+
+
+class Memos:
+    """The stat memo of an index.
+
+    Parameters
+    ----------
+    index : Index
+        Where it is kept.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def find(self, stat: os.stat_result, *, is_object: bool = False) -> Memo | None:
+        """Return what is remembered of a file that looks like this; None if nothing can be believed."""
+        rows = self._index.read(
+            "SELECT digest, data_digest, extra, hashed_at_ns FROM stat_memo"
+            " WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
+            _identity(stat, is_object),
+        )
+        for digest, data_digest, extra, hashed_at_ns in rows:
+            if hashed_at_ns - stat.st_mtime_ns >= SETTLED_NS:
+                return Memo(digest, data_digest, extra)
+        return None
+
+    def add(self, entries: Iterable[MemoEntry], hashed_at_ns: int | None = None) -> None:
+        """Remember files, in one transaction.
+
+        Parameters
+        ----------
+        entries : iterable of MemoEntry
+            What was hashed.
+        hashed_at_ns : int, optional
+            When reading began, in nanoseconds since 1970; now if left out.
+
+        Raises
+        ------
+        StoreDamaged, StoreFull, StoreLocked
+            The database cannot be written.
+        """
+        at = time.time_ns() if hashed_at_ns is None else hashed_at_ns
+        rows = [_row(entry, at) for entry in entries]
+        if rows:
+            self._index.insert(rows)
+
+    def try_add(self, entries: Iterable[MemoEntry], hashed_at_ns: int | None = None) -> None:
+        """Remember files if the database takes it: a hint that cannot be written down is no failure."""
+        try:
+            self.add(entries, hashed_at_ns)
+        except (StoreDamaged, StoreFull, StoreLocked) as error:
+            _log.debug("nothing remembered: %s", error.message)
+
+
+def _row(entry: MemoEntry, at: int) -> Row:
+    known = (at, entry.digest, entry.data_digest, entry.extra)
+    return (
+        "INSERT OR REPLACE INTO stat_memo VALUES (?,?,?,?,?,?,?,?,?)",
+        (*_identity(entry.stat, entry.is_object), *known),
+    )
+
+
+def _identity(stat: os.stat_result, is_object: bool) -> tuple[int, ...]:
+    changed = 0 if is_object else stat.st_ctime_ns
+    # SQLite's integers are signed, 64 bits; some file systems use all of them for an inode.
+    inode = stat.st_ino - (1 << 64) if stat.st_ino >= 1 << 63 else stat.st_ino
+    device = stat.st_dev - (1 << 64) if stat.st_dev >= 1 << 63 else stat.st_dev
+    return device, inode, stat.st_size, stat.st_mtime_ns, changed

@@ -1,0 +1,129 @@
+"""Questions about runs and artifacts that the index answers: pure SQL in, names out."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from provenance.errors import AmbiguousReference, UnknownReference
+from provenance.index import Index
+
+LEAST_HEX = 8
+"""Digits a reference needs at least."""
+
+
+class TargetKind(StrEnum):
+    """What a reference can mean."""
+
+    ARTIFACT = "artifact"
+    RUN = "run"
+    ACTION = "action"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A thing in the store that a reference means."""
+
+    kind: TargetKind
+    value: str
+    """Digest, run id or action key, whole."""
+
+
+RunName = tuple[str, str]
+"""Action key and run id: what a record is found by."""
+
+
+def select_runs(
+    index: Index,
+    *,
+    stage: str | None = None,
+    unit: str | None = None,
+    key: str | None = None,
+    limit: int = -1,
+) -> tuple[RunName, ...]:
+    """Return runs, newest first; those of a stage, a unit or an action if given."""
+    asked = [("stage", stage), ("unit", unit), ("action_key", key)]
+    given = [(column, value) for column, value in asked if value is not None]
+    where = " AND ".join(f"{column} = ?" for column, _ in given) or "1"
+    sql = f"SELECT action_key, run_id FROM run WHERE {where} ORDER BY run_id DESC LIMIT ?"
+    return tuple((row[0], row[1]) for row in index.read(sql, [*(value for _, value in given), limit]))
+
+
+def select_makers(index: Index, digest: str) -> tuple[RunName, ...]:
+    """Return the runs that made an artifact, newest first; a log is made too."""
+    sql = (
+        "SELECT action_key, run_id FROM run WHERE run_id IN (SELECT run_id FROM run_output WHERE digest = ?)"
+        " OR log_digest = ? ORDER BY run_id DESC"
+    )
+    return tuple((row[0], row[1]) for row in index.read(sql, (digest, digest)))
+
+
+def select_readers(index: Index, digest: str) -> tuple[RunName, ...]:
+    """Return the runs that read an artifact, newest first."""
+    sql = (
+        "SELECT action_key, run_id FROM run WHERE run_id IN (SELECT run_id FROM run_input WHERE digest = ?)"
+        " ORDER BY run_id DESC"
+    )
+    return tuple((row[0], row[1]) for row in index.read(sql, (digest,)))
+
+
+def key_of(index: Index, run: str) -> str | None:
+    """Return the action key of a run."""
+    rows = index.read("SELECT action_key FROM run WHERE run_id = ?", (run,))
+    return rows[0][0] if rows else None
+
+
+def resolve(index: Index, reference: str) -> tuple[Target, ...]:
+    """Return what a reference means, at most one thing of each kind.
+
+    Parameters
+    ----------
+    index : Index
+        Of the store.
+    reference : str
+        A digest or the first 8 or more of its digits, with or without `sha256:`; a data digest with its
+        prefix; a run id or its beginning; an action key or its beginning.
+
+    Raises
+    ------
+    UnknownReference
+        Nothing goes by that name, or it is too short to tell.
+    AmbiguousReference
+        Several artifacts, runs or actions do.
+    """
+    found = [(TargetKind.ARTIFACT, value) for value in _artifacts(index, reference)]
+    if ":" not in reference and len(reference) >= LEAST_HEX:
+        found += [(TargetKind.RUN, value) for value in _beginning(index, "run", "run_id", reference)]
+        found += [
+            (TargetKind.ACTION, value) for value in _beginning(index, "action", "action_key", reference)
+        ]
+    if not found:
+        raise UnknownReference(
+            f"nothing in the store goes by {reference}",
+            f"give a digest, run id or action key, or its first {LEAST_HEX} digits or more",
+        )
+    for kind in TargetKind:
+        values = [value for candidate, value in found if candidate is kind]
+        if len(values) > 1:
+            raise AmbiguousReference(
+                f"{reference} may be any of {len(values)} {kind.value}s: {', '.join(values)}",
+                "give more digits",
+            )
+    return tuple(Target(kind, value) for kind, value in found)
+
+
+def _artifacts(index: Index, reference: str) -> list[str]:
+    algorithm, _, digits = reference.rpartition(":")
+    if len(digits) < LEAST_HEX:
+        return []
+    if algorithm in ("", "sha256"):
+        return _beginning(index, "artifact", "digest", f"sha256:{digits}")
+    rows = index.read(
+        "SELECT digest FROM artifact WHERE data_digest >= ? AND data_digest < ? ORDER BY digest LIMIT 10",
+        (reference, reference + "\uffff"),
+    )
+    return [row[0] for row in rows]
+
+
+def _beginning(index: Index, table: str, column: str, text: str) -> list[str]:
+    # A range, not LIKE: it uses the key's order, and % and _ are nothing special.
+    sql = f"SELECT {column} FROM {table} WHERE {column} >= ? AND {column} < ? ORDER BY {column} LIMIT 10"
+    return [row[0] for row in index.read(sql, (text, text + "\uffff"))]

@@ -1,0 +1,384 @@
+"""The store: one directory that remembers what was made, from what, and how. The only door for others.
+
+A record on disk is the commit point. What comes before it is invisible, what comes after it (the index,
+the memo) can be made again. Threads may share a store; processes and hosts may too.
+"""
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import Self
+
+from provenance import queries
+from provenance.claims import LeaseTerms, claim
+from provenance.digest import is_digest
+from provenance.errors import (
+    RecordRefused,
+    StoreDamaged,
+    StoreExists,
+    StoreFull,
+    StoreLocked,
+    UnknownReference,
+    short,
+)
+from provenance.identity import new_run_id
+from provenance.index import Index, database_path, filesystem_of
+from provenance.layout import StoreCard, read_card, write_layout
+from provenance.lookup import Lookup, Shelves, look_up
+from provenance.memo import Memo, MemoEntry, Memos
+from provenance.model import Action, Invocation, Run, Statement
+from provenance.objects import Objects
+from provenance.queries import Target
+from provenance.records import Records
+from provenance.rows import statement_rows
+from provenance.taking import fill, take_in, take_in_run
+from provenance.work import Leftover, Work
+
+_log = logging.getLogger(__name__)
+
+
+class Store:
+    """An open store. Use `Store.open` or `Store.create`, and close it, best in a `with` block."""
+
+    def __init__(self, path: Path, card: StoreCard, index: Index) -> None:
+        self._path = path
+        self._card = card
+        self._index = index
+        self._records = Records(path)
+        self._work = Work(path)
+        self._memos = Memos(index)
+        self.objects = Objects(path)
+        self._shelves = Shelves(self._records, self.objects, self._memos, index.writable)
+
+    @classmethod
+    def create(cls, path: Path, *, terms: LeaseTerms | None = None) -> "Store":
+        """Make an empty store and open it. Somebody else making it at the same time does no harm.
+
+        Raises
+        ------
+        StoreExists
+            There is a store already.
+        ProvenanceError
+            The file system cannot hold one.
+        """
+        path = Path(path)
+        write_layout(path, terms or LeaseTerms())
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path, create: bool = False) -> "Store":
+        """Open a store; its index is brought up to date, or made again if it is missing or unreadable.
+
+        Parameters
+        ----------
+        path : Path
+            The store's directory. One that may not be written to is read without leaving a trace.
+        create : bool
+            Make it if there is none.
+
+        Raises
+        ------
+        StoreMissing
+            There is none, and none is to be made.
+        StoreVersion
+            A newer program wrote it.
+        StoreDamaged
+            Its `store.json` is unreadable.
+        """
+        path = Path(path)
+        if create and not (path / "store.json").exists():
+            with suppress(StoreExists):
+                return cls.create(path)
+        card = read_card(path)
+        database = database_path(path, card.id, filesystem_of(path), os.environ)
+        index = _open_index(database, Records(path), writable=os.access(path, os.W_OK))
+        return cls(path, card, index)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database; nothing else is held open."""
+        self._index.close()
+
+    @property
+    def id(self) -> str:
+        """The store's id: a UUID, the same wherever the directory is moved."""
+        return self._card.id
+
+    @property
+    def path(self) -> Path:
+        """The store's directory."""
+        return self._path
+
+    @property
+    def records(self) -> Records:
+        """The files that are the truth."""
+        return self._records
+
+    @property
+    def index(self) -> Index:
+        """The database, for those who check or rebuild it."""
+        return self._index
+
+    # Scratch of runs.
+
+    def new_run_id(self) -> str:
+        """Return a new UUID of version 7."""
+        return new_run_id()
+
+    def work(self, run: str) -> Path:
+        """Make the scratch directory of a run, with `in/` and `out/`, on the file system of the objects.
+
+        Raises
+        ------
+        StoreFull
+            The disk is full.
+        """
+        return self._work.make(run)
+
+    def discard_work(self, run: str) -> None:
+        """Remove the scratch directory of a run."""
+        self._work.discard(run)
+
+    def keep_work(self, run: str) -> Path:
+        """Leave the scratch directory of a run for a look, and return it."""
+        return self._work.keep(run)
+
+    def kept_work(self) -> tuple[str, ...]:
+        """Return the runs whose scratch was kept on purpose."""
+        return self._work.kept()
+
+    def leftovers(self) -> tuple[Leftover, ...]:
+        """Return the scratch of dead processes."""
+        return self._work.leftovers()
+
+    def sweep(self) -> tuple[Leftover, ...]:
+        """Remove the scratch of dead processes, and return what it was."""
+        return self._work.sweep()
+
+    def claim(self, key: str, cancel: threading.Event | None = None) -> AbstractContextManager[bool]:
+        """Hold the claim on an action; gives whether somebody else had it first. See `claims.claim`."""
+        return claim(self._path, key, self._card.terms, cancel)
+
+    # Writing.
+
+    def put_action(self, action: Action) -> str:
+        """Write an action unless it is there, and return its key."""
+        return self._records.put_action(action)
+
+    def commit(self, action: Action, run: Run) -> None:
+        """Write a run's record, and with it make its outcome known; then index it.
+
+        Parameters
+        ----------
+        action : Action
+            What was run.
+        run : Run
+            How it went; its outputs, extras and log are in `objects` already.
+
+        Raises
+        ------
+        RecordRefused
+            The run is of another action, a file it names is not in the store, or it is said to be
+            successful and an expected output is missing.
+        StoreFull
+            The disk is full; nothing was committed.
+        """
+        self.check_agreement(action, run)
+        self.put_action(action)
+        digest = self._records.put_record(run)
+        # Committed. What follows can be made again from the files, so its failure is not the run's.
+        try:
+            self.index_run(action, run, digest)
+        except (StoreDamaged, StoreFull, StoreLocked) as error:
+            _log.warning("run %s is recorded but not yet in the index: %s", run.run, error.message)
+
+    def check_agreement(self, action: Action, run: Run) -> None:
+        """Refuse a record that does not fit its action, or whose files are not there.
+
+        Raises
+        ------
+        RecordRefused
+            As `commit`.
+        """
+        if run.action != action.key:
+            raise RecordRefused(f"run {run.run} is of action {short(run.action)}, not {short(action.key)}")
+        for item in run.inputs:
+            if not is_digest(item.digest):
+                raise RecordRefused(f"run {run.run} names input {item.name} by {item.digest!r}, no digest")
+        for digest, size in run.artifacts:
+            if not self.objects.has(digest, size):
+                raise RecordRefused(f"run {run.run} names object {short(digest)}, which is not in the store")
+        if run.is_success:
+            for expected in action.outputs:
+                made = sum(output.tag == expected.tag for output in run.outputs)
+                if made < expected.least:
+                    raise RecordRefused(
+                        f"run {run.run} is said to be successful and made {made} {expected.tag}"
+                        f" of {expected.least} at least"
+                    )
+
+    def index_run(self, action: Action, run: Run, record_digest: str) -> None:
+        """Put a recorded run into the index, and remember its objects, in one transaction."""
+        with self._index.writing():
+            take_in_run(self._index, action, run, record_digest)
+            self._memos.add(self._fresh_entries(run))
+
+    def statement(self, kind: str, body: object) -> Statement:
+        """Keep what a person or a check said, for good.
+
+        Parameters
+        ----------
+        kind : str
+            A word such as `passport` or `verdict`.
+        body : object
+            A JSON value without floats; it should hold its own time.
+        """
+        statement = self._records.put_statement(kind, body)
+        try:
+            self._index.insert(statement_rows(statement))
+        except (StoreDamaged, StoreFull, StoreLocked) as error:
+            _log.warning("statement %s is not yet in the index: %s", short(statement.digest), error.message)
+        return statement
+
+    def record_invocation(self, invocation: Invocation) -> Statement:
+        """Keep how one call of the command went."""
+        return self.statement("invocation", invocation.document())
+
+    # What is known of a file by its times.
+
+    def memo(self, stat: os.stat_result) -> Memo | None:
+        """Return what is remembered of a file that looks like this."""
+        return self._memos.find(stat)
+
+    def memoize(
+        self, stat: os.stat_result, digest: str, data_digest: str | None = None, extra: str | None = None
+    ) -> None:
+        """Remember what a file held; `stat` is of before it was read."""
+        self.memoize_all([MemoEntry(stat, digest, data_digest, extra)])
+
+    def memoize_all(self, entries: Iterable[MemoEntry], hashed_at_ns: int | None = None) -> None:
+        """Remember what many files held, in one transaction.
+
+        Parameters
+        ----------
+        entries : iterable of MemoEntry
+            The files, each with its status from before it was read.
+        hashed_at_ns : int, optional
+            When reading began; now if left out.
+        """
+        if self._index.writable:
+            self._memos.try_add(entries, hashed_at_ns)
+
+    def remembers_object(self, digest: str, stat: os.stat_result) -> bool:
+        """Tell whether an object's file looks as it did when its bytes were last proven."""
+        memo = self._memos.find(stat, is_object=True)
+        return memo is not None and memo.digest == digest
+
+    # Reading.
+
+    def lookup(self, key: str) -> Lookup:
+        """Return the run whose outcome is believed for an action, or the reason why there is none."""
+        return look_up(self._shelves, key)
+
+    def run(self, run_id: str) -> Run:
+        """Return a run.
+
+        Raises
+        ------
+        UnknownReference
+            There is none of that id.
+        StoreDamaged
+            Its record is unreadable.
+        """
+        key = queries.key_of(self._index, run_id)
+        if key is None:
+            raise UnknownReference(f"no run {run_id} in the store")
+        return self._records.record(key, run_id)[0]
+
+    def action(self, key: str) -> Action:
+        """Return an action.
+
+        Raises
+        ------
+        StoreMissing
+            There is none of that key.
+        StoreDamaged
+            Its file is unreadable.
+        """
+        return self._records.action(key)
+
+    def runs(
+        self, stage: str | None = None, unit: str | None = None, key: str | None = None
+    ) -> tuple[Run, ...]:
+        """Return runs, newest first; those of a stage, a unit or an action if given."""
+        return self._load(queries.select_runs(self._index, stage=stage, unit=unit, key=key))
+
+    def last_run(self, stage: str, unit: str) -> Run | None:
+        """Return the newest run of a stage's unit."""
+        found = self._load(queries.select_runs(self._index, stage=stage, unit=unit, limit=1))
+        return found[0] if found else None
+
+    def runs_making(self, digest: str) -> tuple[Run, ...]:
+        """Return the runs that made an artifact, newest first."""
+        return self._load(queries.select_makers(self._index, digest))
+
+    def runs_reading(self, digest: str) -> tuple[Run, ...]:
+        """Return the runs that read an artifact, newest first."""
+        return self._load(queries.select_readers(self._index, digest))
+
+    def resolve(self, reference: str) -> tuple[Target, ...]:
+        """Return what a reference means, at most one thing of each kind. See `queries.resolve`."""
+        return queries.resolve(self._index, reference)
+
+    def invocations(self) -> tuple[Invocation, ...]:
+        """Return all calls of the command, newest first."""
+        return tuple(self._invocations("1", ()))
+
+    def last_invocation(self, workspace: str | None = None) -> Invocation | None:
+        """Return the newest call of the command, in a workspace if given."""
+        where, values = ("workspace = ?", (workspace,)) if workspace is not None else ("1", ())
+        return next(self._invocations(where, values), None)
+
+    def statements(self, kind: str) -> tuple[Statement, ...]:
+        """Return all statements of a kind, by digest."""
+        rows = self._index.read("SELECT digest, body FROM statement WHERE kind = ? ORDER BY digest", (kind,))
+        return tuple(Statement(digest, kind, json.loads(body)) for digest, body in rows)
+
+    def _invocations(self, where: str, values: tuple[str, ...]) -> Iterator[Invocation]:
+        sql = (
+            "SELECT body FROM statement JOIN invocation ON statement.digest = invocation.statement"
+            f" WHERE {where} ORDER BY invocation_id DESC"
+        )
+        return (Invocation.from_document(json.loads(body)) for (body,) in self._index.read(sql, values))
+
+    def _load(self, names: Iterable[queries.RunName]) -> tuple[Run, ...]:
+        return tuple(self._records.record(key, run)[0] for key, run in names)
+
+    def _fresh_entries(self, run: Run) -> list[MemoEntry]:
+        found = [(digest, self.objects.take_fresh(digest)) for digest, _ in run.artifacts]
+        return [MemoEntry(stat, digest, is_object=True) for digest, stat in found if stat is not None]
+
+
+def _open_index(database: Path, records: Records, *, writable: bool) -> Index:
+    """Open the index and bring it up to date; where that cannot be written down, in memory."""
+    try:
+        index = Index(database, lambda index: fill(index, records), writable=writable)
+    except (StoreFull, StoreLocked) as error:
+        if not writable:
+            raise
+        _log.warning("%s; the index is kept in memory", error.message)
+        return _open_index(database, records, writable=False)
+    try:
+        take_in(index, records)
+    except (StoreFull, StoreLocked) as error:
+        _log.warning("the index lags behind the records: %s", error.message)
+    return index

@@ -1,0 +1,121 @@
+"""From the files into the index: everything at a rebuild, what is new at each opening."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from provenance.errors import ProvenanceError, RecordRefused, StoreMissing
+from provenance.index import Index
+from provenance.model import Action, Run
+from provenance.records import Entry, Records
+from provenance.rows import Row, action_rows, run_rows, statement_rows
+
+_DAYS_BACK = 2
+"""Days read again before the watermark: hosts disagree about midnight, and clocks about more."""
+_WATERMARK = "journal_day"
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+def fill(index: Index, records: Records) -> None:
+    """Put every record, its action and every statement into empty tables; what is unreadable is logged.
+
+    Notes
+    -----
+    An action nobody recorded a run of is left out: whoever wrote it died before his run came to anything.
+    """
+    for key, run_id in records.iterate_records():
+        _take_in_record(index, records, key, run_id)
+    for digest in records.iterate_statements():
+        _take_in_statement(index, records, digest)
+    _set_watermark(index, records.days())
+
+
+def take_in(index: Index, records: Records) -> None:
+    """Put into the index what the journal's last days name and it lacks.
+
+    Notes
+    -----
+    An action is looked for with its first run. A name without a file is of a process that died between
+    the two, or that is right there now; it is looked for again next time.
+    """
+    days = records.days(since=_first_day(index, records))
+    missing = _unknown(index, {entry for day in days for entry in records.noted(day)})
+    if not missing and not _is_behind(index, days):
+        return
+    with index.writing():
+        for entry in sorted(missing):
+            if entry.key:
+                _take_in_record(index, records, entry.key, entry.name)
+            else:
+                _take_in_statement(index, records, f"sha256:{entry.name}")
+        _set_watermark(index, days)
+
+
+def take_in_run(index: Index, action: Action, run: Run, record_digest: str) -> None:
+    """Put one run and its action into the index."""
+    index.insert(action_rows(run.action, action))
+    index.insert(run_rows(run, record_digest))
+
+
+def _take_in_record(index: Index, records: Records, key: str, run_id: str) -> None:
+    found = _read(f"record of run {run_id}", lambda: records.record(key, run_id))
+    if found is None:
+        return
+    action = _read(f"action {key}", lambda: records.action(key))
+    rows = [] if action is None else list(action_rows(key, action))
+    _insert(index, f"run {run_id}", [*rows, *run_rows(*found)])
+
+
+def _take_in_statement(index: Index, records: Records, digest: str) -> None:
+    statement = _read(f"statement {digest}", lambda: records.statement(digest))
+    if statement is not None:
+        _insert(index, f"statement {digest}", statement_rows(statement))
+
+
+def _read(what: str, read: Callable[[], T]) -> T | None:
+    """Read one file; one that is unreadable is named and skipped, one that is not there is no news."""
+    try:
+        return read()
+    except StoreMissing:
+        return None
+    except ProvenanceError as error:
+        _log.warning("%s is not in the index: %s", what, error.message)
+        return None
+
+
+def _insert(index: Index, what: str, rows: Iterable[Row]) -> None:
+    try:
+        index.insert(rows)
+    except RecordRefused as error:
+        _log.warning("%s is not in the index: %s", what, error.message)
+
+
+def _unknown(index: Index, entries: set[Entry]) -> set[Entry]:
+    # Ids begin with the time, so that runs older than any named need not be read.
+    first = min((entry.name for entry in entries if entry.key), default="~")
+    indexed = {run for (run,) in index.read("SELECT run_id FROM run WHERE run_id >= ?", (first,))}
+    indexed |= {digest.removeprefix("sha256:") for (digest,) in index.read("SELECT digest FROM statement")}
+    return {entry for entry in entries if entry.name not in indexed}
+
+
+def _first_day(index: Index, records: Records) -> str:
+    mark = _watermark(index)
+    earlier = [day for day in records.days() if day <= mark]
+    return earlier[-_DAYS_BACK] if len(earlier) >= _DAYS_BACK else ""
+
+
+def _is_behind(index: Index, days: tuple[str, ...]) -> bool:
+    return bool(days) and days[-1] != _watermark(index)
+
+
+def _watermark(index: Index) -> str:
+    rows = index.read("SELECT value FROM meta WHERE name = ?", (_WATERMARK,))
+    return str(rows[0][0]) if rows else ""
+
+
+def _set_watermark(index: Index, days: tuple[str, ...]) -> None:
+    if days:
+        index.insert([("INSERT OR REPLACE INTO meta VALUES (?,?)", (_WATERMARK, days[-1]))])

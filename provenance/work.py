@@ -1,0 +1,123 @@
+"""Scratch directories of runs, and the sweep of what dead processes left behind."""
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from provenance.files import listing, scratch_name, writing_to
+from provenance.identity import Owner, this_process
+
+_OWNER = "owner"
+_KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Scratch whose owner is known to be dead."""
+
+    kind: str
+    """`work` or `tmp`."""
+    name: str
+    """A run id, or the name of a partial file."""
+    path: Path
+
+
+class Work:
+    """The scratch of a store: `work/<run>/{in,out}` and the partial files in `tmp/`.
+
+    Parameters
+    ----------
+    root : Path
+        The store's directory.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._work = root / "work"
+        self._scratch = root / "tmp"
+
+    def make(self, run: str) -> Path:
+        """Make `work/<run>/` with `in/` and `out/`, owned by this process.
+
+        Raises
+        ------
+        StoreFull
+            The disk is full.
+        """
+        directory = self._work / run
+        aside = scratch_name(self._scratch)
+        # Made aside, where its name tells the owner: killed right here, it is swept all the same.
+        with writing_to(directory):
+            aside.mkdir(mode=0o755)
+            try:
+                (aside / _OWNER).write_text(str(this_process()), encoding="utf-8")
+                for name in ("in", "out"):
+                    (aside / name).mkdir(mode=0o755)
+                aside.rename(directory)
+            except OSError:
+                _remove(aside)
+                raise
+        return directory
+
+    def discard(self, run: str) -> None:
+        """Remove the scratch of a run; it need not be there."""
+        self._clear(self._work / run)
+
+    def keep(self, run: str) -> Path:
+        """Leave the scratch of a run for a look: no sweep takes it."""
+        directory = self._work / run
+        (directory / _KEPT).touch()
+        return directory
+
+    def kept(self) -> tuple[str, ...]:
+        """Return the runs whose scratch was kept on purpose."""
+        return tuple(name for name in listing(self._work) if (self._work / name / _KEPT).exists())
+
+    def leftovers(self) -> tuple[Leftover, ...]:
+        """Return the scratch of dead processes: not what was kept, nor what nobody is known to own."""
+        runs = [
+            Leftover("work", name, self._work / name)
+            for name in listing(self._work)
+            if not (self._work / name / _KEPT).exists() and _is_dead(self._owner_of(name))
+        ]
+        files = [
+            Leftover("tmp", name, self._scratch / name)
+            for name in listing(self._scratch)
+            if _is_dead(name.partition("~")[0])
+        ]
+        return tuple(runs + files)
+
+    def sweep(self) -> tuple[Leftover, ...]:
+        """Remove the scratch of dead processes and return what it was."""
+        found = self.leftovers()
+        for item in found:
+            self._clear(item.path)
+        return found
+
+    def _clear(self, path: Path) -> None:
+        # Renamed first: killed half way through, what is left still tells by its name whose it was.
+        doomed = scratch_name(self._scratch)
+        with suppress(FileNotFoundError):
+            path.rename(doomed)
+            _remove(doomed)
+
+    def _owner_of(self, run: str) -> str:
+        with suppress(OSError):
+            return (self._work / run / _OWNER).read_text(encoding="utf-8")
+        return ""
+
+
+def _is_dead(text: str) -> bool:
+    owner = Owner.from_text(text)
+    return owner is not None and owner.is_dead()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        # A recipe may leave directories nobody may enter; opening them is enough to remove them.
+        for directory, _, _ in os.walk(path):
+            Path(directory).chmod(0o755)
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

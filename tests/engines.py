@@ -1,0 +1,20 @@
+"""What to do about an engine that is not here: its tests are skipped, or fail where it is required."""
+
+import os
+from typing import NoReturn
+
+import pytest
+
+_INSTALL = {
+    "docker": "apt-get install docker.io, start dockerd, and set DOCKER_HOST if it listens elsewhere",
+    "podman": "apt-get install podman runc",
+    "bubblewrap": "apt-get install bubblewrap",
+}
+
+
+def absent(engine: str, why: str) -> NoReturn:
+    """Fail or skip a test whose engine is not here."""
+    reason = f"{engine} is not usable here: {why}; {_INSTALL[engine]}"
+    if engine in os.environ.get("CLIO_REQUIRE_ENGINES", "").split(","):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,53 @@
+"""The environment of a recipe: complete, nothing inherited."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pipeline.environment import clock_environment, environment
+
+
+def test_the_environment_depends_on_nothing_but_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise 5."""
+    before = environment(2, "pinned", "linux/amd64")
+    for name in ("MUSE_EXPERT_USER", "ESOREX_LOG_LEVEL", "OMP_NUM_THREADS", "HOME", "TZ"):
+        monkeypatch.setenv(name, "other")
+
+    assert environment(2, "pinned", "linux/amd64") == before
+    assert dict(before) == {
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-AVX512F,-FMA,-FMA4",
+        "HOME": "/tmp",
+        "LC_ALL": "C",
+        "OMP_DYNAMIC": "FALSE",
+        "OMP_NUM_THREADS": "2",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PATH": "/usr/bin:/bin",
+        "TZ": "UTC",
+    }
+
+
+@pytest.mark.parametrize(
+    ("numerics", "platform"), [("native", "linux/amd64"), ("pinned", "linux/arm64")], ids=["native", "arm"]
+)
+def test_the_library_is_left_alone_when_numerics_are_native_or_nothing_is_known_to_pin(
+    numerics: str, platform: str
+) -> None:
+    assert "GLIBC_TUNABLES" not in dict(environment(1, numerics, platform))
+
+
+@pytest.mark.parametrize(
+    ("platform", "folder"), [("linux/amd64", "x86_64-linux-gnu"), ("linux/arm64", "aarch64-linux-gnu")]
+)
+def test_a_frozen_clock_stands_at_a_second(platform: str, folder: str) -> None:
+    at = datetime(2023, 2, 25, 12, 0, 1, 999999, tzinfo=UTC)
+
+    assert dict(clock_environment(at, platform)) == {
+        "FAKETIME": "2023-02-25 12:00:01",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "LD_PRELOAD": f"/usr/lib/{folder}/faketime/libfaketime.so.1",
+        "NO_FAKE_STAT": "1",
+    }
+
+
+def test_a_real_clock_adds_nothing() -> None:
+    assert clock_environment(None, "linux/amd64") == ()

@@ -1,0 +1,241 @@
+"""All damage is found and named, and nothing is changed by looking."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from stored import a_run, an_action, commit, overwrite, product, tree
+
+from provenance.check import Damage, DamageKind, check, remarks
+from provenance.digest import digest_bytes
+from provenance.errors import short
+from provenance.identity import this_process
+from provenance.model import Run
+from provenance.store import Store
+
+BIAS = digest_bytes(b"bias")
+WHAT = f"object {short(BIAS)}"
+
+Harm = Callable[[Store, Run], None]
+
+
+def bias_path(store: Store, run: Run) -> Path:
+    return store.objects.path(run.outputs[0].digest)
+
+
+def record_path(store: Store, run: Run) -> Path:
+    return store.records.record_path(run.action, run.run)
+
+
+def remove_object(store: Store, run: Run) -> None:
+    bias_path(store, run).unlink()
+
+
+def edit_object(store: Store, run: Run) -> None:
+    overwrite(bias_path(store, run), b"BIAS")
+
+
+def truncate_object(store: Store, run: Run) -> None:
+    overwrite(bias_path(store, run), b"")
+
+
+def make_object_writable(store: Store, run: Run) -> None:
+    bias_path(store, run).chmod(0o644)
+
+
+def make_object_a_link(store: Store, run: Run) -> None:
+    path = bias_path(store, run)
+    path.rename(store.path / "moved")
+    path.symlink_to(store.path / "moved")
+
+
+def garble_record(store: Store, run: Run) -> None:
+    overwrite(record_path(store, run), b"{")
+
+
+def edit_record(store: Store, run: Run) -> None:
+    path = record_path(store, run)
+    overwrite(path, path.read_bytes().replace(b'"unit":"night"', b'"unit":"Night"'))
+
+
+def move_record(store: Store, run: Run) -> None:
+    target = record_path(store, run).with_name("01930000-0000-7000-8000-000000000001.json")
+    record_path(store, run).rename(target)
+
+
+def remove_record(store: Store, run: Run) -> None:
+    record_path(store, run).unlink()
+
+
+def remove_action(store: Store, run: Run) -> None:
+    store.records.action_path(run.action).unlink()
+
+
+def edit_action(store: Store, run: Run) -> None:
+    path = store.records.action_path(run.action)
+    overwrite(path, path.read_bytes().replace(b'"vpoly"', b'"mean!"'))
+
+
+def edit_statement(store: Store, run: Run) -> None:
+    statement = store.statement("pin", {"name": "paper"})
+    overwrite(store.records.statement_path(statement.digest), b"{}")
+
+
+def drop_rows(store: Store, run: Run) -> None:
+    store.index.insert([("DELETE FROM run", ())])
+
+
+def record_beside_the_index(store: Store, run: Run) -> None:
+    run_id = store.new_run_id()
+    later = a_run(an_action(), run_id, outputs=(product(store, run_id, b"bias"),))
+    store.records.put_record(later)
+    store.discard_work(run_id)
+
+
+def add_foreign_file(store: Store, run: Run) -> None:
+    (store.path / "objects" / "notes.txt").write_text("mine")
+
+
+CASES: list[tuple[Harm, set[tuple[DamageKind, str]]]] = [
+    (remove_object, {(DamageKind.MISSING, f"{WHAT} of run RUN is missing")}),
+    (edit_object, {(DamageKind.EDITED, f"{WHAT} was edited")}),
+    (truncate_object, {(DamageKind.TRUNCATED, f"{WHAT} was truncated")}),
+    (make_object_writable, {(DamageKind.MODE, f"{WHAT} has mode 0644, not 0444")}),
+    (make_object_a_link, {(DamageKind.MODE, f"{WHAT} is not a regular file")}),
+    (
+        garble_record,
+        {
+            (DamageKind.RECORD, "RECORD is not JSON: "),
+            (DamageKind.INDEX, "record of run RUN is in the index, and its file is gone or unreadable"),
+        },
+    ),
+    (edit_record, {(DamageKind.INDEX, "record of run RUN was edited after it was indexed")}),
+    (
+        move_record,
+        {
+            (DamageKind.RECORD, "holds the record of run RUN"),
+            (DamageKind.INDEX, "record of run RUN is in the index, and its file is gone or unreadable"),
+        },
+    ),
+    (
+        remove_record,
+        {(DamageKind.INDEX, "record of run RUN is in the index, and its file is gone or unreadable")},
+    ),
+    (
+        remove_action,
+        {
+            (DamageKind.ACTION, "action ACTION of run RUN is missing"),
+            (DamageKind.INDEX, "action KEY is in the index, and its file is gone or unreadable"),
+        },
+    ),
+    (edit_action, {(DamageKind.RECORD, ".json was edited: it holds ")}),
+    (edit_statement, {(DamageKind.RECORD, "was edited: it holds ")}),
+    (drop_rows, {(DamageKind.INDEX, "record of run RUN is not in the index; run `clio reindex`")}),
+    (record_beside_the_index, {(DamageKind.INDEX, "is not in the index; run `clio reindex`")}),
+    (add_foreign_file, {(DamageKind.FOREIGN, "objects/notes.txt is not ours")}),
+]
+
+
+@pytest.mark.parametrize(("harm", "expected"), CASES, ids=[case[0].__name__ for case in CASES])
+def test_damage_is_named_and_nothing_is_changed(
+    store: Store, harm: Harm, expected: set[tuple[DamageKind, str]]
+) -> None:
+    run = commit(store, an_action(), b"bias")
+    assert check(store) == ()
+    harm(store, run)
+    before = tree(store.path)
+
+    found = check(store)
+
+    texts = {
+        (kind, text.replace("RUN", run.run).replace("KEY", run.action).replace("ACTION", short(run.action)))
+        for kind, text in expected
+    }
+    texts = {(kind, text.replace("RECORD", str(record_path(store, run)))) for kind, text in texts}
+    assert len(found) == len(texts)
+    assert all(
+        any(damage.kind is kind and text in damage.message for kind, text in texts) for damage in found
+    )
+    assert tree(store.path) == before
+    assert check(store) == found
+
+
+def test_an_empty_store_is_sound(store: Store) -> None:
+    assert check(store) == check(store, deep=True) == ()
+    assert remarks(store) == ()
+
+
+def test_only_a_deep_check_sees_an_edit_that_put_size_and_time_back(store: Store) -> None:
+    run = commit(store, an_action(), b"bias")
+    path = bias_path(store, run)
+    before = path.stat()
+    overwrite(path, b"BIAS")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert check(store) == ()
+    assert check(store, deep=True) == (Damage(DamageKind.EDITED, BIAS, f"{WHAT} was edited"),)
+
+
+def test_an_object_without_a_record_is_no_damage(store: Store) -> None:
+    """Promise 1: what a killed process published is invisible, and there for the next."""
+    store.objects.put_bytes(b"orphan")
+
+    assert check(store, deep=True) == ()
+
+
+def test_damage_is_listed_in_a_stable_order(store: Store) -> None:
+    for number in range(5):
+        run = commit(store, an_action(spec=number), b"%04d" % number)
+        (remove_object if number % 2 else edit_object)(store, run)
+
+    found = check(store)
+    assert [damage.kind for damage in found] == ["edited"] * 3 + ["missing"] * 2
+    assert list(found) == sorted(found, key=lambda damage: (damage.kind, damage.subject))
+
+
+def test_progress_counts_every_object(store: Store) -> None:
+    commit(store, an_action(), b"bias", b"more")
+    seen: list[tuple[int, int]] = []
+
+    check(store, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_a_damaged_object_that_was_made_again_is_no_damage_any_more(store: Store) -> None:
+    """Promise 4."""
+    run = commit(store, an_action(), b"bias")
+    edit_object(store, run)
+    store.lookup(run.action)
+    commit(store, an_action(), b"bias")
+
+    assert check(store, deep=True) == ()
+    assert [remark.message.partition("~")[0] for remark in remarks(store)] == [f"damaged/{BIAS[7:]}"]
+
+
+def test_an_object_whose_action_now_gives_other_bytes_is_a_remark(store: Store) -> None:
+    """A recipe that is not the same twice leaves an old name without bytes, and a later run is believed."""
+    run = commit(store, an_action(), b"bias")
+    remove_object(store, run)
+    assert [damage.kind for damage in check(store)] == [DamageKind.MISSING]
+    commit(store, an_action(), b"bias, made again")
+
+    assert check(store) == ()
+    assert [remark.message for remark in remarks(store)] == [
+        f"{WHAT} of run {run.run} is gone; a later run took its place"
+    ]
+
+
+def test_what_dead_processes_left_and_what_was_kept_are_remarks(store: Store) -> None:
+    kept = store.new_run_id()
+    store.work(kept)
+    store.keep_work(kept)
+    dead = f"{str(this_process()).replace(str(os.getpid()), '4194305', 1)}~partial"
+    (store.path / "tmp" / dead).write_bytes(b"half")
+    store.work(store.new_run_id())  # of a live process: nothing to say
+
+    assert check(store) == ()
+    assert [remark.message for remark in remarks(store)] == [
+        f"work/{kept} was kept for a look",
+        f"tmp/{dead} was left by a process that died; the next run sweeps it",
+    ]

@@ -1,0 +1,112 @@
+"""Who makes an action: one, and the others wait."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from provenance.claims import LeaseTerms, claim, claimed
+from provenance.errors import StoreLocked
+
+KEY = "a" * 64
+
+
+def test_a_claim_nobody_has_is_had_at_once(tmp_path: Path) -> None:
+    with claim(tmp_path, KEY) as waited:
+        assert waited is False
+        assert claimed(tmp_path) == (KEY,)
+    assert claimed(tmp_path) == ()
+
+
+def test_claims_on_different_actions_do_not_meet(tmp_path: Path) -> None:
+    with claim(tmp_path, KEY), claim(tmp_path, "b" * 64) as waited:
+        assert waited is False
+
+
+def test_the_second_comer_waits_and_is_told(tmp_path: Path) -> None:
+    events: list[str] = []
+    started = threading.Event()
+
+    def second() -> None:
+        started.set()
+        with claim(tmp_path, KEY) as waited:
+            events.append(f"second waited: {waited}")
+
+    with claim(tmp_path, KEY):
+        thread = threading.Thread(target=second)
+        thread.start()
+        started.wait()
+        time.sleep(0.2)
+        events.append("first done")
+    thread.join()
+
+    assert events == ["first done", "second waited: True"]
+
+
+def test_waiting_ends_when_it_is_cancelled(tmp_path: Path) -> None:
+    cancel = threading.Event()
+
+    def wait() -> str:
+        with pytest.raises(StoreLocked) as caught, claim(tmp_path, KEY, cancel=cancel):
+            raise AssertionError("two hold one claim")
+        return str(caught.value)
+
+    with claim(tmp_path, KEY), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
+        time.sleep(0.2)
+        assert not waiting.done()
+        cancel.set()
+
+        expected = "stopped waiting for action aaaaaaaaaaaa, made by another process"
+        assert waiting.result(timeout=5) == expected
+
+
+def test_a_claim_is_released_when_its_work_fails(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), claim(tmp_path, KEY):
+        raise ZeroDivisionError
+
+    with claim(tmp_path, KEY) as waited:
+        assert waited is False
+
+
+def test_a_claim_of_somebody_who_died_before_he_wrote_his_name_is_free_again(tmp_path: Path) -> None:
+    """Promise 1: killed at any instant, also between making the file and writing into it."""
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / KEY).touch()
+    began = time.monotonic()
+
+    with claim(tmp_path, KEY) as waited:
+        assert waited is True
+        assert time.monotonic() - began < 30
+    assert list((tmp_path / "claims").iterdir()) == []
+
+
+def test_other_terms_are_refused(tmp_path: Path) -> None:
+    with (
+        claim(tmp_path, KEY, LeaseTerms(300, 30)),
+        pytest.raises(StoreLocked, match="is claimed on other terms"),
+        claim(tmp_path, KEY, LeaseTerms(60, 6)),
+    ):
+        raise AssertionError("two hold one claim")
+
+
+def test_no_two_threads_hold_a_claim_at_once(tmp_path: Path) -> None:
+    inside, most = 0, 0
+
+    def work() -> None:
+        nonlocal inside, most
+        with claim(tmp_path, KEY):
+            inside += 1
+            most = max(most, inside)
+            time.sleep(0.01)
+            inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert most == 1

@@ -1,0 +1,125 @@
+"""What is remembered of a file by its inode and times."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provenance.memo import Memo, MemoEntry
+from provenance.store import Store
+
+SECOND = 1_000_000_000
+
+
+def old_file(path: Path, content: bytes = b"content", age_s: float = 60) -> os.stat_result:
+    path.write_bytes(content)
+    at = time.time() - age_s
+    os.utime(path, (at, at))
+    return path.stat()
+
+
+def test_what_was_remembered_is_given_back(store: Store, tmp_path: Path) -> None:
+    found = old_file(tmp_path / "raw")
+    store.memoize(found, "sha256:a", "fits1:b", '{"DPR": "BIAS"}')
+
+    assert store.memo(found) == Memo("sha256:a", "fits1:b", '{"DPR": "BIAS"}')
+
+
+def test_nothing_is_known_of_a_file_never_seen(store: Store, tmp_path: Path) -> None:
+    assert store.memo(old_file(tmp_path / "raw")) is None
+
+
+@pytest.mark.parametrize("age_s", [-3600, -1, 0, 1, 1.9])
+def test_a_file_changed_within_two_seconds_of_being_hashed_is_not_believed(
+    store: Store, tmp_path: Path, age_s: float
+) -> None:
+    found = old_file(tmp_path / "raw", age_s=age_s)
+    store.memoize(found, "sha256:a")
+
+    assert store.memo(found) is None
+
+
+def test_a_fresh_file_is_believed_once_it_was_hashed_again_later(store: Store, tmp_path: Path) -> None:
+    found = old_file(tmp_path / "raw", age_s=0)
+    store.memoize(found, "sha256:a")
+    store.memoize_all([MemoEntry(found, "sha256:a")], hashed_at_ns=found.st_mtime_ns + 2 * SECOND)
+
+    assert store.memo(found) == Memo("sha256:a", None, None)
+
+
+def test_a_write_of_the_same_size_with_its_time_put_back_is_seen(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "raw"
+    found = old_file(path, b"content")
+    store.memoize(found, "sha256:a")
+    path.write_bytes(b"CONTENT")
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    assert path.stat().st_mtime_ns == found.st_mtime_ns
+    assert store.memo(path.stat()) is None
+
+
+def test_another_file_at_the_same_path_is_another_file(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "raw"
+    found = old_file(path)
+    store.memoize(found, "sha256:a")
+    other = old_file(tmp_path / "other")
+    (tmp_path / "other").replace(path)
+
+    assert path.stat().st_ino == other.st_ino
+    assert store.memo(path.stat()) is None
+
+
+def test_a_file_that_was_only_renamed_is_known(store: Store, tmp_path: Path) -> None:
+    """Promise 2: on file systems where a rename leaves the change time alone, and by hashing elsewhere."""
+    path = tmp_path / "raw"
+    found = old_file(path)
+    store.memoize(found, "sha256:a")
+    path.rename(tmp_path / "moved")
+    moved = (tmp_path / "moved").stat()
+
+    expected = Memo("sha256:a", None, None) if moved.st_ctime_ns == found.st_ctime_ns else None
+    assert store.memo(moved) == expected
+
+
+def test_linking_an_object_does_not_make_the_memo_forget_it(store: Store, tmp_path: Path) -> None:
+    stored = store.objects.put_bytes(b"bytes")
+    path = store.objects.path(stored.digest)
+    store.memoize_all([MemoEntry(path.stat(), stored.digest, is_object=True)])
+    before = path.stat().st_ctime_ns
+    while path.stat().st_ctime_ns == before:
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").hardlink_to(path)
+
+    assert store.remembers_object(stored.digest, path.stat())
+
+
+def test_many_files_are_remembered_in_one_transaction(store: Store, tmp_path: Path) -> None:
+    found = [old_file(tmp_path / f"raw{number}") for number in range(50)]
+    store.memoize_all(MemoEntry(stat, f"sha256:{number}") for number, stat in enumerate(found))
+
+    assert [store.memo(stat) for stat in found] == [Memo(f"sha256:{n}", None, None) for n in range(50)]
+
+
+@given(
+    inode=st.integers(0, 2**64 - 1),
+    device=st.integers(0, 2**64 - 1),
+    size=st.integers(0, 2**62),
+    mtime=st.integers(-SECOND, 4 * 10**18),
+    age=st.integers(-(10**10), 10**10),
+)
+def test_any_numbers_a_file_system_gives_are_taken(
+    tmp_path_factory: pytest.TempPathFactory, inode: int, device: int, size: int, mtime: int, age: int
+) -> None:
+    found = stat_of(inode, device, size, mtime)
+    with Store.open(tmp_path_factory.getbasetemp() / "memo-store", create=True) as store:
+        store.memoize_all([MemoEntry(found, "sha256:a")], hashed_at_ns=mtime + age)
+
+        assert (store.memo(found) is not None) == (age >= 2 * SECOND)
+
+
+def stat_of(inode: int, device: int, size: int, mtime_ns: int) -> os.stat_result:
+    fields = (0o100644, inode, device, 1, 0, 0, size, 0, 0, 0)
+    return os.stat_result(fields, {"st_mtime_ns": mtime_ns, "st_ctime_ns": mtime_ns})

@@ -1,0 +1,256 @@
+"""Imports point one way (STYLE.md section 1), read from the source; each exception stands with its reason."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import statement."""
+
+    by: str
+    """The module that imports."""
+    name: str
+    """The module that is imported; for `from a import b` where b is a module of ours, `a.b`."""
+    is_at_top: bool
+    """Whether importing the module carries it out."""
+    is_for_types: bool
+    """Whether it stands under `if TYPE_CHECKING`."""
+
+    @property
+    def head(self) -> str:
+        """The package."""
+        return self.name.partition(".")[0]
+
+
+def _modules() -> dict[str, Path]:
+    paths = (path for package in ("pipeline", "provenance") for path in (ROOT / package).rglob("*.py"))
+    parts = ((path.relative_to(ROOT).with_suffix("").parts, path) for path in sorted(paths))
+    return {".".join(names).removesuffix(".__init__"): path for names, path in parts}
+
+
+MODULES = _modules()
+
+
+def _imports_of(module: str, path: Path) -> Iterator[Import]:
+    def walk(node: ast.AST, is_at_top: bool, is_for_types: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                names = [alias.name for alias in child.names]
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{module} imports by a relative path"
+                assert child.module is not None
+                inner = [f"{child.module}.{alias.name}" for alias in child.names]
+                names = [name if name in MODULES else child.module for name in inner]
+            else:
+                is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+                yield from walk(child, is_at_top and not is_function, is_for_types or types)
+                continue
+            for name in dict.fromkeys(names):
+                yield Import(module, name, is_at_top, is_for_types)
+
+    yield from walk(ast.parse(path.read_text(encoding="utf-8")), True, False)
+
+
+IMPORTS = tuple(found for module, path in MODULES.items() for found in _imports_of(module, path))
+
+
+def importers(package: str, *, within: str = "") -> set[str]:
+    """List the modules that import a package, at the top or anywhere else."""
+    return {i.by for i in IMPORTS if i.head == package and i.by.startswith(within)}
+
+
+def test_the_source_is_found() -> None:
+    assert {"pipeline.reduce", "pipeline.cli.app", "provenance.store"} <= MODULES.keys()
+    assert Import("pipeline.reduce", "provenance.store", True, False) in IMPORTS
+
+
+# Between the packages
+
+FORBIDDEN_TO_PROVENANCE = {
+    "pipeline": "imports point one way",
+    "astropy": "it knows bytes, and no FITS",
+    "docker": "it knows no container",
+    "typer": "it has no command line",
+    "rich": "it prints nothing",
+    "pydantic": "its documents are checked by itself, and must outlive a library",
+    "numpy": "there is nothing to compute",
+}
+
+
+@pytest.mark.parametrize("package", FORBIDDEN_TO_PROVENANCE)
+def test_provenance_knows_nothing_of_the_reduction(package: str) -> None:
+    assert importers(package, within="provenance") == set(), FORBIDDEN_TO_PROVENANCE[package]
+
+
+MAY_IMPORT_PROVENANCE = {
+    "pipeline.record": "the translator between the packages",
+    "pipeline.report": "reads the store into a value",
+    "pipeline.reduce": "opens the store and hands it to those below",
+    "pipeline.resolve": "a part of reduce: remembers digests of files, finds products of runs",
+    "pipeline.forecast": "a part of reduce: asks whether an action is known",
+    "pipeline.conduct": "a part of reduce: claims, commits, and tells a full disk from a failed recipe",
+    "pipeline.demo": "repeats recorded runs without Clio, to compare",
+}
+"""Beside everything under `pipeline.cli`, which answers questions about the store."""
+
+MAY_BE_ADDED = {}
+"""Modules of DESIGN.md section 10 that work on records, whether they are there yet or not."""
+
+
+def test_few_modules_of_the_reduction_know_the_store() -> None:
+    found = {m for m in importers("provenance", within="pipeline") if not m.startswith("pipeline.cli")}
+
+    assert found <= MAY_IMPORT_PROVENANCE.keys() | MAY_BE_ADDED.keys()
+
+
+def test_nothing_below_the_door_imports_the_command_line() -> None:
+    assert {i.by for i in IMPORTS if i.name.startswith("pipeline.cli")} <= {
+        module for module in MODULES if module.startswith("pipeline.cli")
+    }
+
+
+# Libraries and their one place
+
+
+def test_typer_stays_under_the_command_line() -> None:
+    assert {m for m in importers("typer") if not m.startswith("pipeline.cli")} == set()
+
+
+def test_rich_stays_under_the_command_line() -> None:
+    assert {m for m in importers("rich") if not m.startswith("pipeline.cli")} == set()
+
+
+ONE_PLACE = {
+    "docker": {"pipeline.engines.docker"},
+    "sqlite_utils": {"provenance.index", "provenance.schema"},
+    "sqlite3": {"provenance.index", "provenance.schema"},
+    "filelock": {"provenance.claims"},
+    "pydantic": {"pipeline.config"},
+    "tomlkit": {"pipeline.lock"},
+}
+
+
+@pytest.mark.parametrize("package", ONE_PLACE)
+def test_a_library_is_imported_in_one_place(package: str) -> None:
+    assert importers(package) <= ONE_PLACE[package]
+
+
+HEAVY = ("astropy", "docker", "matplotlib", "numpy", "rich", "sqlite_utils", "scipy")
+"""Each costs a command of milliseconds more than all the rest of it."""
+
+
+MAY_IMPORT_HEAVY = {"pipeline.cli.drawing": "loaded by the verbs that draw, when they draw"}
+"""Beside everything under `pipeline.simulate`, which computes all the time."""
+
+
+@pytest.mark.parametrize("package", HEAVY)
+def test_heavy_libraries_are_imported_where_they_are_needed(package: str) -> None:
+    at_top = {i.by for i in IMPORTS if i.head == package and i.is_at_top and not i.is_for_types}
+
+    assert {m for m in at_top if not m.startswith("pipeline.simulate")} <= MAY_IMPORT_HEAVY.keys()
+
+
+def test_neither_the_command_line_nor_the_door_loads_a_heavy_library() -> None:
+    """Followed through everything that is loaded with them."""
+    loaded = {"pipeline.cli.app", "pipeline.reduce"}
+    waiting = list(loaded)
+    heads: dict[str, str] = {}
+    while waiting:
+        module = waiting.pop()
+        for found in IMPORTS:
+            if found.by == module and found.is_at_top and not found.is_for_types:
+                heads[found.head] = module
+                if found.name in MODULES and found.name not in loaded:
+                    loaded.add(found.name)
+                    waiting.append(found.name)
+
+    assert {head: module for head, module in heads.items() if head in HEAVY} == {}
+
+
+# Between the stages
+
+STAGES = ("scan", "classify", "associate", "plan", "execute", "accept", "publish")
+
+MAY_IMPORT_STAGE = {
+    ("scan", "classify"): "a file is classified as soon as its header is read",
+    ("plan", "associate"): "grouping, on which the plan is built",
+    ("plan", "drafts"): "the plan while it is being made",
+    ("drafts", "associate"): "what a step needs is found by association",
+}
+
+
+def test_stages_hand_values_on_and_do_not_import_each_other() -> None:
+    """`conduct` and `reduce` hand the output of one to the next."""
+    short = {f"pipeline.{name}": name for name in (*STAGES, "drafts")}
+    found = {(short[i.by], short[i.name]) for i in IMPORTS if i.by in short and i.name in short}
+
+    assert found <= MAY_IMPORT_STAGE.keys()
+
+
+VALUES = {
+    "pipeline.errors": set(),
+    "pipeline.keywords": set(),
+    "pipeline.tags": set(),
+    "pipeline.engine": set(),
+    "pipeline.environment": set(),
+    "pipeline.model": {"pipeline.tags"},
+    "pipeline.rules": {"pipeline.model"},
+    "pipeline.recipes": {"pipeline.model"},
+    "pipeline.sof": {"pipeline.errors"},
+    "pipeline.schedule": set(),
+    "pipeline.fitsfile": {"pipeline.errors"},
+    "pipeline.fitsdigest": {"pipeline.errors", "pipeline.fitsfile"},
+}
+"""What the modules at the bottom import of ours."""
+
+
+@pytest.mark.parametrize("module", VALUES)
+def test_values_and_tables_stand_at_the_bottom(module: str) -> None:
+    assert {i.name for i in IMPORTS if i.by == module and i.name in MODULES} == VALUES[module]
+
+
+PURE = (
+    "classify",
+    "associate",
+    "plan",
+    "drafts",
+    "rules",
+    "recipes",
+    "tags",
+    "keywords",
+    "parameters",
+    "targets",
+)
+SHELL = frozenset({"os", "shutil", "subprocess", "socket", "time", "random", "datetime", "tempfile"})
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_what_decides_touches_neither_disk_nor_clock(module: str) -> None:
+    assert {i.head for i in IMPORTS if i.by == f"pipeline.{module}"} & SHELL == set()
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """What is carried out when a module is imported forms no circle."""
+    graph: dict[str, set[str]] = {module: set() for module in MODULES}
+    for found in IMPORTS:
+        if found.is_at_top and not found.is_for_types and found.name in MODULES:
+            graph[found.by].add(found.name)
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"a circle: {' -> '.join((*path, module))}"
+        if module not in done:
+            for name in graph[module]:
+                visit(name, (*path, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
