@@ -9,6 +9,7 @@ from pipeline.config import Settings
 from pipeline.engine import RecipeImage
 from pipeline.errors import ConfigError, ImageError
 from pipeline.image import ImageLibrary, lock_document, parse_reference
+from pipeline.replacing import replace_text
 
 VERSION = 1
 
@@ -66,9 +67,7 @@ def write_lock(path: Path, image: RecipeImage) -> Lock:
     packages.multiline(True)
     table["packages"] = packages
     document["image"] = table
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_text(tomlkit.dumps(document), encoding="utf-8")
-    aside.replace(path)
+    replace_text(path, tomlkit.dumps(document))
     return Lock(pinned)
 
 

@@ -4,17 +4,21 @@ Nothing here is a truth: the tree can be removed and is made again by the next r
 """
 
 import fcntl
-import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.model import Step
+from pipeline.replacing import PART, replacing
 
 _FICLONE = 0x40049409
 """The ioctl that makes a copy share its blocks with the original; linux/fs.h."""
+
+_FORGOTTEN_S = 3600.0
+"""Age of a link aside that nobody is about to move into place any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +61,23 @@ def publish(root: Path, step: Step, products: tuple[tuple[str, str, Path], ...],
     for _, name, artifact in products:
         path = place / name
         if not _shows(path, artifact):
-            aside = path.with_name(f".{name}.{os.getpid()}")
-            aside.unlink(missing_ok=True)
-            _link(artifact, aside, link)
-            aside.replace(path)
+            with replacing(path) as aside:
+                _link(artifact, aside, link)
     ours = {name for _, name, _ in products}
     ending = f"-{step.ifus[0]:02d}.fits" if _is_of_one_ifu(step) else ""
     for path in place.iterdir():
         if path.name not in ours and path.name.endswith(ending) and not path.name.startswith("."):
-            path.unlink()
+            path.unlink(missing_ok=True)  # another process may clean up as well
+        elif path.name.endswith(PART) and _is_forgotten(path):
+            path.unlink(missing_ok=True)
+
+
+def _is_forgotten(path: Path) -> bool:
+    """Tell whether who made a link aside was killed before he moved it, which takes no time."""
+    try:
+        return time.time() - path.lstat().st_ctime > _FORGOTTEN_S
+    except FileNotFoundError:
+        return False
 
 
 def _is_of_one_ifu(step: Step) -> bool:

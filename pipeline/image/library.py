@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from pipeline.image.recipes import (
     survey,
 )
 from pipeline.image.unpack import changed_rootfs, listing_digest, listing_of, unpack
+from pipeline.replacing import replace_text
 
 
 def default_root() -> Path:
@@ -144,18 +145,19 @@ class ImageLibrary:
             archive_digest = _copy(path, new / "archive.tar")
             unpack(new / "archive.tar", index, new / "rootfs")
             packages = bill_of_directory(new / "rootfs")
-            _write(new / "packages.json", _dump(packages_to_json(packages)))
-            _write(new / "rootfs.listing", listing_digest(new / "rootfs"))
+            replace_text(new / "packages.json", _dump(packages_to_json(packages)))
+            replace_text(new / "rootfs.listing", listing_digest(new / "rootfs"))
             facts = {
                 "archive_digest": archive_digest,
                 "config_digest": index.config_digest,
                 "layers": list(index.diff_ids),
                 "platform": index.platform,
             }
-            _write(new / "image.json", _dump(facts))
-            # Somebody else may have been faster; theirs is the same image.
-            if not home.is_dir():
+            replace_text(new / "image.json", _dump(facts))
+            with suppress(OSError):
                 new.rename(home)
+            if not home.is_dir():  # nobody else was faster, whose image is the same
+                raise ImageError(f"cannot make {home}", "free its disk, or allow writing there")
         return self.find(index.config_digest)
 
     def add_rootfs(self, tar: Path) -> RecipeImage:
@@ -278,7 +280,7 @@ class ImageLibrary:
         with self._new_home() as new:
             unpack(image.archive, read_index(image.archive), new / "rootfs")
             # The listing first: a kill between the two leaves no root file system, and this is done again.
-            _write(listing_of(image), listing_digest(new / "rootfs"))
+            replace_text(listing_of(image), listing_digest(new / "rootfs"))
             (new / "rootfs").rename(image.rootfs)
 
     def _survey(self, image: RecipeImage, engine: Engine) -> None:
@@ -286,10 +288,10 @@ class ImageLibrary:
         parameters = image.archive.with_name("parameters")
         parameters.mkdir(exist_ok=True)
         for recipe in found:
-            _write(parameters / f"{recipe.name}.json", parameters_to_json(recipe.parameters))
+            replace_text(parameters / f"{recipe.name}.json", parameters_to_json(recipe.parameters))
         # Last, because its presence says that the others are there.
         rows = [{"name": recipe.name, "version": recipe.version} for recipe in found]
-        _write(image.archive.with_name("recipes.json"), _dump(rows))
+        replace_text(image.archive.with_name("recipes.json"), _dump(rows))
 
 
 def _require_expected(image: RecipeImage, expect: Mapping[str, Any]) -> None:
@@ -347,10 +349,3 @@ def _digest(path: Path) -> str:
 
 def _dump(value: object) -> str:
     return json.dumps(value, indent=1, sort_keys=True) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)

@@ -5,6 +5,7 @@ from typing import Any
 
 from astropy.io import fits
 
+from pipeline.replacing import replacing
 from pipeline.simulate.detector import detector, read_out
 from pipeline.simulate.headers import Cards, dead_cards, live_cards, primary_cards
 from pipeline.simulate.mathematics import random_stream
@@ -51,11 +52,9 @@ def header(cards: Cards) -> fits.Header:
 
 def write_hdus(path: Path, hdus: list[Any]) -> None:
     """Write HDUs with checksums beside the final name, then rename."""
-    aside = path.with_name(f".{path.name}.part")
-    with fits.conf.set_temp("extension_name_case_sensitive", True):
+    with replacing(path) as aside, fits.conf.set_temp("extension_name_case_sensitive", True):
         whole = fits.HDUList(hdus)
         whole.update_extend()  # or writing adds EXTEND, after the checksum
         for hdu in whole:
             hdu.add_checksum(when=CHECKSUM_COMMENT)
         whole.writeto(aside, overwrite=True)
-    aside.replace(path)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from pipeline.replacing import replace_text
 from pipeline.simulate.field import SPAXEL_ARCSEC, extent
 from pipeline.simulate.frames import frame_name, header, write_hdus
 from pipeline.simulate.night import SimulatedExposure, iso, night
@@ -60,9 +61,7 @@ def write_truth(directory: Path, options: NightOptions) -> tuple[Path, Path]:
     document = truth_document(options)
     text = json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     path = directory / "truth.json"
-    aside = directory / ".truth.json.part"
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    replace_text(path, text)
     tables = directory / "truth.fits"
     write_hdus(tables, _tables(document, options))
     return path, tables

@@ -254,10 +254,24 @@ def test_two_runs_at_once_share_the_work(image: str, night: Path, tmp_path: Path
         runs = [pool.submit(clio, "run", "bias", "--json", cwd=folder) for _ in range(2)]
         done = [run.result() for run in runs]
 
-    assert [d.exit_status for d in done] == [0, 0]
+    assert [(d.exit_status, d.stderr) for d in done if d.exit_status] == []
     assert sum(d.summary["ran"] for d in done) == 1
     assert sum(d.summary["hits"] for d in done) == 1
     assert clio("check", "--json", cwd=folder).document["ok"] is True
+
+
+def test_eight_may_open_a_new_workspace_at_once(image: str, night: Path, tmp_path: Path, clio: Clio) -> None:
+    """Promise 1: the store, the lock and the index are made once, whoever comes first."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    folder = new_workspace(tmp_path / "shared", night, image, "ifus = [1]\n")
+    with ThreadPoolExecutor(8) as pool:
+        plans = [pool.submit(clio, "plan", "bias", "--json", cwd=folder) for _ in range(8)]
+        done = [plan.result() for plan in plans]
+
+    assert [(d.exit_status, d.stderr) for d in done if d.exit_status] == []
+    assert len({d.stdout for d in done}) == 1
+    assert not list(folder.glob(".clio.lock*"))
 
 
 @pytest.mark.parametrize("command", ["plan", "status", "scan"])
