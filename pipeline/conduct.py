@@ -150,7 +150,8 @@ class Conductor:
             objects = self._tools.store.objects
             products = tuple((o.tag, o.name, objects.path(o.digest)) for o in run.outputs)
             settings = self._tools.settings
-            publish(settings.products, step, products, settings.table.clio.link)
+            with self._tools.store.linking(run):
+                publish(settings.products, step, products, settings.table.clio.link)
         self._forecasts[step.id] = found
         if step.stage in self._wanted:
             self._tell(Event(step, did, found.why, run))

@@ -86,7 +86,7 @@ def inspect(shelves: Shelves, digest: str, size: int | None, name: str) -> str |
         found = os.lstat(path)
     except FileNotFoundError:
         return f"{what} is missing"
-    memo = shelves.memos.find(found, is_object=True)
+    memo = shelves.memos.find(found)
     is_plain = stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == READ_ONLY
     if is_plain and size in (None, found.st_size) and memo is not None and memo.digest == digest:
         return None
@@ -96,8 +96,10 @@ def inspect(shelves: Shelves, digest: str, size: int | None, name: str) -> str |
             shelves.objects.set_aside(digest)
         return f"{what} was {'truncated' if size is not None and found.st_size < size else damage}"
     if shelves.writable:
-        _restore_mode(shelves, digest, found)
-        shelves.memos.try_add([MemoEntry(os.lstat(path), digest, is_object=True)])
+        if stat.S_IMODE(found.st_mode) != READ_ONLY:
+            _restore_mode(shelves, digest)
+            found = os.lstat(path)
+        shelves.memos.try_add([MemoEntry(found, digest)])
     return None
 
 
@@ -137,9 +139,8 @@ def _wanted(run: Run) -> list[tuple[str, str, int | None]]:
     return outputs + [(item.name, item.digest, item.size) for item in run.extras]
 
 
-def _restore_mode(shelves: Shelves, digest: str, found: os.stat_result) -> None:
+def _restore_mode(shelves: Shelves, digest: str) -> None:
     # Only called for sound bytes: somebody made it writable and left it alone. If it is somebody else's,
     # it stays as it is, and is read again each time.
-    if stat.S_IMODE(found.st_mode) != READ_ONLY:
-        with suppress(PermissionError):
-            shelves.objects.path(digest).chmod(READ_ONLY)
+    with suppress(PermissionError):
+        shelves.objects.path(digest).chmod(READ_ONLY)

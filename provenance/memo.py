@@ -2,7 +2,8 @@
 
 A file is known by device, inode, size and times, never by its path: a path may be another file tomorrow.
 Not believed when it was written to within two seconds of being hashed, since coarse clocks hide a second
-write of the same size. Objects of the store leave the change time out: linking one into `products/` moves it.
+write of the same size. The change time counts, so that an edit that puts size and time back is seen; what
+moves it without an edit (a link made or removed, another mode) costs a reading, or is told by who did it.
 """
 
 import logging
@@ -37,8 +38,6 @@ class MemoEntry:
     digest: str
     data_digest: str | None = None
     extra: str | None = None
-    is_object: bool = False
-    """It lies in the store, where the change time does not count."""
 
 
 class Memos:
@@ -53,12 +52,12 @@ class Memos:
     def __init__(self, index: Index) -> None:
         self._index = index
 
-    def find(self, stat: os.stat_result, *, is_object: bool = False) -> Memo | None:
+    def find(self, stat: os.stat_result) -> Memo | None:
         """Return what is remembered of a file that looks like this; None if nothing can be believed."""
         rows = self._index.read(
             "SELECT digest, data_digest, extra, hashed_at_ns FROM stat_memo"
             " WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
-            _identity(stat, is_object),
+            _identity(stat),
         )
         for digest, data_digest, extra, hashed_at_ns in rows:
             if hashed_at_ns - stat.st_mtime_ns >= SETTLED_NS:
@@ -97,13 +96,12 @@ def _row(entry: MemoEntry, at: int) -> Row:
     known = (at, entry.digest, entry.data_digest, entry.extra)
     return (
         "INSERT OR REPLACE INTO stat_memo VALUES (?,?,?,?,?,?,?,?,?)",
-        (*_identity(entry.stat, entry.is_object), *known),
+        (*_identity(entry.stat), *known),
     )
 
 
-def _identity(stat: os.stat_result, is_object: bool) -> tuple[int, ...]:
-    changed = 0 if is_object else stat.st_ctime_ns
+def _identity(stat: os.stat_result) -> tuple[int, ...]:
     # SQLite's integers are signed, 64 bits; some file systems use all of them for an inode.
     inode = stat.st_ino - (1 << 64) if stat.st_ino >= 1 << 63 else stat.st_ino
     device = stat.st_dev - (1 << 64) if stat.st_dev >= 1 << 63 else stat.st_dev
-    return device, inode, stat.st_size, stat.st_mtime_ns, changed
+    return device, inode, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

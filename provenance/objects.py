@@ -85,9 +85,9 @@ class Objects:
             It cannot be read.
         """
         with open_regular(path) as descriptor:
-            if self._is_ours(path, os.fstat(descriptor)):
-                return self._adopt(descriptor, str(path))
-            return self._copy(descriptor, str(path))
+            is_ours = self._is_ours(path, os.fstat(descriptor))
+            kept = (self._adopt if is_ours else self._copy)(descriptor, str(path))
+        return self._noted(kept)
 
     def put_bytes(self, data: bytes) -> StoredObject:
         """Take bytes into the store.
@@ -102,7 +102,8 @@ class Objects:
             return StoredObject(digest_bytes(data), len(data))
         with self._aside() as descriptor:
             write_all(descriptor, data)
-            return self._adopt(descriptor, "bytes")
+            kept = self._adopt(descriptor, "bytes")
+        return self._noted(kept)
 
     def has(self, digest: str, size: int | None = None) -> bool:
         """Tell whether an object is there, of that size if given; its bytes are not read."""
@@ -178,9 +179,13 @@ class Objects:
                 if is_digest(f"sha256:{name}") and name.startswith(prefix):
                     yield f"sha256:{name}"
 
-    def take_fresh(self, digest: str) -> os.stat_result | None:
-        """Return what an object's file looked like when this process hashed it while storing it; once."""
-        return self._fresh.pop(digest, None)
+    def fresh(self, digest: str) -> os.stat_result | None:
+        """Return what an object's file looked like when this process stored it; None if it did not."""
+        return self._fresh.get(digest)
+
+    def forget_fresh(self, digest: str) -> None:
+        """Drop what `fresh` tells, once somebody else remembers it."""
+        self._fresh.pop(digest, None)
 
     def _is_ours(self, path: Path, found: os.stat_result) -> bool:
         # A second link could be written through by whoever made it; a file outside may be raw data,
@@ -210,8 +215,12 @@ class Objects:
             if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
                 raise FileChanged(f"{name} was written to while it was hashed")
             self._link(descriptor, digest)
-        self._fresh[digest] = os.lstat(self.path(digest))
         return StoredObject(digest, after.st_size)
+
+    def _noted(self, kept: StoredObject) -> StoredObject:
+        """Note what an object looks like once its name aside is gone, which moves its change time."""
+        self._fresh[kept.digest] = os.lstat(self.path(kept.digest))
+        return kept
 
     def _link(self, descriptor: int, digest: str) -> None:
         while not link(descriptor, self.path(digest)):

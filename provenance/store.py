@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -280,8 +280,39 @@ class Store:
 
     def remembers_object(self, digest: str, stat: os.stat_result) -> bool:
         """Tell whether an object's file looks as it did when its bytes were last proven."""
-        memo = self._memos.find(stat, is_object=True)
+        memo = self._memos.find(stat)
         return memo is not None and memo.digest == digest
+
+    @contextmanager
+    def linking(self, run: Run) -> Iterator[None]:
+        """Make or remove links to a run's objects in the block without the memo forgetting them.
+
+        Notes
+        -----
+        A link moves the change time as an edit does. An object that looked as it did when its bytes were
+        proven, and in the end differs in that time alone, is remembered as it looks then. So are objects
+        this process stored a moment ago, whose scratch name went meanwhile.
+        """
+        before = {digest: self._proven(digest) for digest, _ in run.artifacts}
+        yield
+        moved = []
+        for digest, proven in before.items():
+            with suppress(FileNotFoundError):
+                found = os.lstat(self.objects.path(digest))
+                if proven is not None and _differ_in_change_time_alone(proven, found):
+                    moved.append(MemoEntry(found, digest))
+            self.objects.forget_fresh(digest)
+        self.memoize_all(moved)
+
+    def _proven(self, digest: str) -> os.stat_result | None:
+        """Return what an object looks like, or looked like when this process stored it; None if unproven."""
+        if (fresh := self.objects.fresh(digest)) is not None:
+            return fresh
+        try:
+            found = os.lstat(self.objects.path(digest))
+        except FileNotFoundError:
+            return None
+        return found if self.remembers_object(digest, found) else None
 
     # Reading.
 
@@ -364,8 +395,14 @@ class Store:
         return tuple(self._records.record(key, run)[0] for key, run in names)
 
     def _fresh_entries(self, run: Run) -> list[MemoEntry]:
-        found = [(digest, self.objects.take_fresh(digest)) for digest, _ in run.artifacts]
-        return [MemoEntry(stat, digest, is_object=True) for digest, stat in found if stat is not None]
+        found = [(digest, self.objects.fresh(digest)) for digest, _ in run.artifacts]
+        return [MemoEntry(stat, digest) for digest, stat in found if stat is not None]
+
+
+def _differ_in_change_time_alone(before: os.stat_result, after: os.stat_result) -> bool:
+    names = ("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_mode")
+    same = all(getattr(before, name) == getattr(after, name) for name in names)
+    return same and before.st_ctime_ns != after.st_ctime_ns
 
 
 def _open_index(database: Path, records: Records, *, writable: bool) -> Index:

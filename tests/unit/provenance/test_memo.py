@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stored import an_action, commit, move_change_time
 
 from provenance.memo import Memo, MemoEntry
 from provenance.store import Store
@@ -85,15 +86,39 @@ def test_a_file_that_was_only_renamed_is_known(store: Store, tmp_path: Path) -> 
 
 
 def test_linking_an_object_does_not_make_the_memo_forget_it(store: Store, tmp_path: Path) -> None:
-    stored = store.objects.put_bytes(b"bytes")
-    path = store.objects.path(stored.digest)
-    store.memoize_all([MemoEntry(path.stat(), stored.digest, is_object=True)])
-    before = path.stat().st_ctime_ns
-    while path.stat().st_ctime_ns == before:
-        (tmp_path / "link").unlink(missing_ok=True)
-        (tmp_path / "link").hardlink_to(path)
+    run = commit(store, an_action(), b"bias")
+    path = store.objects.path(run.outputs[0].digest)
+    with store.linking(run):
+        move_change_time(path, tmp_path / "link")
 
-    assert store.remembers_object(stored.digest, path.stat())
+    assert store.remembers_object(run.outputs[0].digest, path.stat())
+
+
+def test_an_object_edited_while_it_is_linked_is_not_remembered(store: Store, tmp_path: Path) -> None:
+    """Promise 4."""
+    run = commit(store, an_action(), b"bias")
+    path = store.objects.path(run.outputs[0].digest)
+    with store.linking(run):
+        path.chmod(0o644)
+        path.write_bytes(b"other bytes")
+
+    assert not store.remembers_object(run.outputs[0].digest, path.stat())
+
+
+def test_an_object_edited_with_size_and_time_put_back_is_seen(store: Store, tmp_path: Path) -> None:
+    """Promise 4."""
+    run = commit(store, an_action(), b"bias")
+    path = store.objects.path(run.outputs[0].digest)
+    found = path.stat()
+    move_change_time(path, tmp_path / "link")
+    path.chmod(0o644)
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    path.chmod(0o444)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (found.st_size, found.st_mtime_ns)
+    assert not store.remembers_object(run.outputs[0].digest, path.stat())
+    assert not store.lookup(run.action).is_hit
 
 
 def test_many_files_are_remembered_in_one_transaction(store: Store, tmp_path: Path) -> None:
