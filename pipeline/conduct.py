@@ -66,6 +66,8 @@ class Tools:
     """Id of this call of the command."""
     listen: Callable[[Event], None]
     """Told of every start and end; called from several threads, one at a time."""
+    retry_failed: bool = False
+    """Try again what failed for a cause that stays."""
 
 
 class Conductor:
@@ -109,7 +111,8 @@ class Conductor:
 
     def _do(self, id_: str) -> None:
         step = self._steps[id_]
-        found = forecast(step, self._forecasts, self._tools.resolver, self._tools.store)
+        tools = self._tools
+        found = forecast(step, self._forecasts, tools.resolver, tools.store, retry_failed=tools.retry_failed)
         if found.outcome is Outcome.MISS and step.stage not in self._wanted:
             why = f"{step.id} is not made yet ({found.why[0]}): run {step.stage} first"
             self._forecasts[id_] = Forecast(step, Outcome.BLOCKED, (why,))
@@ -118,7 +121,7 @@ class Conductor:
         elif found.outcome is Outcome.HIT:
             self._end(found, Did.HIT)
         else:
-            self._end(found, Did.BLOCKED)
+            self._end(found, Did.FAILED if found.has_failed else Did.BLOCKED)
 
     def _run(self, found: Forecast, job: Job) -> None:
         store, cancel = self._tools.store, self._tools.cancel
@@ -291,7 +294,8 @@ def failure(events: tuple[Event, ...]) -> PipelineError | None:
     more = f"; {others} more steps failed or are blocked" if others else ""
     if failed:
         first = failed[0]
-        hint = f"its log: clio show {first.run.run} --log" if first.run else ""
+        log = f"its log: clio show {first.run.run} --log; " if first.run else ""
+        hint = f"{log}to try again all the same: clio run --retry-failed"
         return RecipeFailed(f"{first.step.id} failed: {first.why[0]}{more}", hint)
     if blocked:
         first = blocked[0]

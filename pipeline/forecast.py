@@ -21,7 +21,14 @@ class Outcome(StrEnum):
     MISS = "miss"
     """It has to run."""
     BLOCKED = "blocked"
-    """It cannot run."""
+    """It cannot run, or ran and failed for a cause that stays."""
+
+
+LASTING = frozenset({"recipe error", "unproven", "missing product"})
+"""Causes of failure that follow from the inputs: the same action ends the same way, an hour later.
+
+A full disk, a memory limit, a signal or a time limit may be gone by then, and is tried again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +42,22 @@ class Forecast:
     job: Job | None = None
     """With its bytes, once all its inputs are there."""
     run: Run | None = None
-    """The run that is believed, for a hit."""
+    """The run that is believed, for a hit; the one that failed, where trying again would change nothing."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is blocked by its own failure."""
+        return self.outcome is Outcome.BLOCKED and self.run is not None
 
 
-def forecast(step: Step, before: Mapping[str, Forecast], resolver: Resolver, store: Store) -> Forecast:
+def forecast(
+    step: Step,
+    before: Mapping[str, Forecast],
+    resolver: Resolver,
+    store: Store,
+    *,
+    retry_failed: bool = False,
+) -> Forecast:
     """Say what would happen to a step.
 
     Parameters
@@ -49,6 +68,8 @@ def forecast(step: Step, before: Mapping[str, Forecast], resolver: Resolver, sto
         What is true of the steps it depends on.
     resolver, store
         Turn it into a job, and know what was made.
+    retry_failed : bool
+        Try again what failed for a cause that stays.
     """
     if step.problems:
         return Forecast(step, Outcome.BLOCKED, tuple(problem.reason for problem in step.problems))
@@ -71,7 +92,15 @@ def forecast(step: Step, before: Mapping[str, Forecast], resolver: Resolver, sto
     found = store.lookup(job.action.key)
     if found.run is not None:
         return Forecast(step, Outcome.HIT, ("same inputs, parameters and image",), job, found.run)
+    failed = found.failed
+    if failed is not None and _will_last(failed) and not retry_failed:
+        return Forecast(step, Outcome.BLOCKED, (f"{failed.cause}: {failed.reason}",), job, failed)
     return Forecast(step, Outcome.MISS, _reasons(job, found.reason, store), job)
+
+
+def _will_last(run: Run) -> bool:
+    """Tell whether a failure is of the inputs; a recipe that died of a signal may have lacked memory."""
+    return run.cause in LASTING and run.signal is None
 
 
 def _reasons(job: Job, reason: str, store: Store) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The door of the reduction, for the command line and for notebooks: open a workspace, run its stages."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -27,8 +28,11 @@ from pipeline.record import software
 from pipeline.resolve import Resolver
 from pipeline.scan import scan
 from pipeline.tags import Kind
+from provenance.errors import StoreFull, StoreUnwritable
 from provenance.model import Invocation, StepOutcome
 from provenance.store import Store
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +200,8 @@ class Reduction:
         listen: Callable[[Event], None] = lambda event: None,
         argv: tuple[str, ...] = (),
         jobs: int | None = None,
+        *,
+        retry_failed: bool = False,
     ) -> Summary:
         """Run stages; whatever is known is not run again.
 
@@ -209,6 +215,9 @@ class Reduction:
             The command, for the record.
         jobs : int, optional
             Recipes at once; by default as the settings say, else one a core.
+        retry_failed : bool
+            Try again what failed for a cause that stays: the same inputs, parameters and image end the
+            same way, unless the machine was to blame.
 
         Returns
         -------
@@ -231,6 +240,7 @@ class Reduction:
             *(self.settings, self.store, self.resolver, self.engine, self.image, self.cancel),
             invocation=invocation,
             listen=listen,
+            retry_failed=retry_failed,
         )
         conductor = Conductor(plan, wanted, tools)
         table = self.settings.table.clio
@@ -243,21 +253,25 @@ class Reduction:
             if self.cancel.is_set():
                 exit_status = int(Exit.INTERRUPTED)
         finally:
-            self._record_invocation(invocation, started, argv, exit_status, conductor.events)
             is_stopped = self.cancel.is_set()
             self.cancel.clear()  # the next call carries on
+            self._record_invocation(invocation, started, argv, exit_status, conductor.events)
         if is_stopped:
             raise Interrupted("stopped on request", "run the same command again to carry on")
         summary = self._summary(conductor.events, time.monotonic() - begin)
         return replace(summary, problems=plan.problems, remarks=plan.remarks)
 
-    def run_recipes(self, first: str | None = None, last: str | None = None) -> tuple[Made, ...]:
+    def run_recipes(
+        self, first: str | None = None, last: str | None = None, *, retry_failed: bool = False
+    ) -> tuple[Made, ...]:
         """Run a stretch of the workflow.
 
         Parameters
         ----------
         first, last : str, optional
             Names of stages, both included; by default from the first to the last.
+        retry_failed : bool
+            As in `run`.
 
         Returns
         -------
@@ -271,7 +285,7 @@ class Reduction:
         RecipeFailed, FramesError
             Steps failed or are blocked; all others were done.
         """
-        return self._checked(stretch(first, last))
+        return self._checked(stretch(first, last), retry_failed=retry_failed)
 
     def run_bias(self) -> tuple[Made, ...]:
         """Make the master biases."""
@@ -388,8 +402,8 @@ class Reduction:
                 "set it in clio.toml, where combine reads it too: [workflow] offset_list",
             )
 
-    def _checked(self, stages: tuple[Stage, ...]) -> tuple[Made, ...]:
-        summary = self.run(stages)
+    def _checked(self, stages: tuple[Stage, ...], *, retry_failed: bool = False) -> tuple[Made, ...]:
+        summary = self.run(stages, retry_failed=retry_failed)
         error = failure(summary.events)
         if error is not None:
             raise error
@@ -429,9 +443,12 @@ class Reduction:
         )
         clio = dict(software())["clio"]
         workspace = str(self.settings.root)
-        self.store.record_invocation(
-            Invocation(id_, started, _now(), argv, clio, workspace, exit_status, steps)
-        )
+        call = Invocation(id_, started, _now(), argv, clio, workspace, exit_status, steps)
+        try:
+            self.store.record_invocation(call)
+        except (StoreFull, StoreUnwritable) as error:
+            # Each step has its record; losing the word about the call must not hide how it ended.
+            _log.warning("this call is not recorded: %s", error.message)
 
 
 def _require_raw(found: Scan) -> None:

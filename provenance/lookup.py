@@ -25,6 +25,8 @@ class Lookup:
     """The run to believe; None if there is none."""
     reason: str
     """Why not, in words; empty for a hit."""
+    failed: Run | None = None
+    """The newest attempt, if every attempt failed."""
 
     @property
     def is_hit(self) -> bool:
@@ -58,7 +60,8 @@ def look_up(shelves: Shelves, key: str) -> Lookup:
             return Lookup(judged, "")
         misses.append(judged)
     # The best attempt explains most; of equals the newest, which stands first.
-    return Lookup(None, min(misses, key=lambda miss: miss.rank).reason if misses else "never run")
+    best = min(misses, key=lambda miss: miss.rank) if misses else _Miss(2, "never run")
+    return Lookup(None, best.reason, best.failed)
 
 
 def inspect(shelves: Shelves, digest: str, size: int | None, name: str) -> str | None:
@@ -110,6 +113,7 @@ class _Miss:
     rank: int
     """0 was successful once, 1 failed, 2 was never meant to be believed."""
     reason: str
+    failed: Run | None = None
 
 
 def _judge(shelves: Shelves, key: str, run_id: str) -> Run | _Miss:
@@ -120,7 +124,7 @@ def _judge(shelves: Shelves, key: str, run_id: str) -> Run | _Miss:
     if run.purpose is not Purpose.RUN:
         return _Miss(2, _UNBELIEVED[run.purpose])
     if not run.is_success:
-        return _Miss(1, f"failed before: {run.reason or run.cause or run.status.value}")
+        return _Miss(1, f"failed before: {run.reason or run.cause or run.status.value}", run)
     for name, digest, size in _wanted(run):
         if (reason := inspect(shelves, digest, size, name)) is not None:
             return _Miss(0, reason)

@@ -576,10 +576,10 @@ class Workspace:
         """Open it."""
         return Reduction(load(self.root), engine=self.engine, library=self.library)
 
-    def run(self, *stages: Stage) -> Summary:
+    def run(self, *stages: Stage, retry_failed: bool = False) -> Summary:
         """Run stages; all if none is named."""
         with self.open() as reduction:
-            return reduction.run(stages or tuple(Stage))
+            return reduction.run(stages or tuple(Stage), retry_failed=retry_failed)
 
     def raw(self, tag: str) -> list[Path]:
         """List the raw frames of a tag, by time."""

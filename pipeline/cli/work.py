@@ -67,11 +67,17 @@ def run(
     first: First = "",
     last: Last = "",
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Recipes at once.")] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed with the same inputs before.")
+    ] = False,
     engine: Engine = "",
     workspace: Workspace = None,
     as_json: JsonLines = False,
 ) -> None:
     """Reduce: run what is not known yet, and nothing else.
+
+    A recipe that failed is not tried again with the same inputs, parameters and image, unless asked for; one
+    that was killed, or met a full disk or its limit of memory or time, is.
 
     Example: `clio run --last prep_align`
     """
@@ -82,7 +88,7 @@ def run(
         open_reduction(workspace, engine) as reduction,
         watching(reduction, wanted, as_json=as_json) as listen,
     ):
-        summary = reduction.run(wanted, listen, tuple(sys.argv), jobs)
+        summary = reduction.run(wanted, listen, tuple(sys.argv), jobs, retry_failed=retry_failed)
         if reduction.engine.is_open and not as_json:
             OUTPUT.say(f"engine: {reduction.engine.name} {reduction.engine.version()}")
     if as_json:
@@ -176,6 +182,8 @@ def _say_problems(of: "Plan | Summary") -> None:
 
 def _print_hints(found: "list[Forecast]") -> None:
     hints = dict.fromkeys(p.hint for f in found for p in f.step.problems if p.hint)
+    if any(f.has_failed for f in found):
+        hints["what failed is not tried again with the same inputs, unless by: clio run --retry-failed"] = None
     for hint in hints:
         OUTPUT.say(f"hint: {hint}")
 
@@ -209,10 +217,10 @@ def watching(
 
 
 def _lines(event: "Event") -> None:
-    """Say one line for each end of a step; hits only with --verbose."""
+    """Say one line for each step that ran or failed; of hits and what is blocked only with --verbose."""
     from pipeline.conduct import Did
 
-    if event.did is Did.STARTED or (event.did is Did.HIT and not OUTPUT.verbose):
+    if event.did is Did.STARTED or (event.did not in (Did.RAN, Did.FAILED) and not OUTPUT.verbose):
         return
     wall = f" {seconds(event.run.wall_ms)} s" if event.run and event.did is not Did.HIT else ""
     why = event.did in (Did.FAILED, Did.BLOCKED) or OUTPUT.verbose
@@ -322,6 +330,29 @@ def _print_summary(summary: "Summary") -> None:
         f"{summary.ran} ran, {summary.hits} hits, {summary.failed} failed, {summary.blocked} blocked "
         f"in {summary.wall_s:.0f} s"
     )
-    for event in summary.events:
-        if event.did in (Did.FAILED, Did.BLOCKED):
-            OUTPUT.line(f"{event.did:8}{event.step.id}: {' <- '.join(event.why[:3])}")
+    failed = [event for event in summary.events if event.did is Did.FAILED]
+    for event in failed[:_SHOWN]:
+        OUTPUT.line(_cut(f"failed  {event.step.id}: {event.why[0]}"))
+    if len(failed) > _SHOWN:
+        OUTPUT.line(f"        and {len(failed) - _SHOWN} more; all of them: clio plan")
+    blocked = Counter(_root(event) for event in summary.events if event.did is Did.BLOCKED)
+    for (root, why), count in blocked.most_common(_SHOWN):
+        steps = "1 step" if count == 1 else f"{count} steps"
+        OUTPUT.line(_cut(f"blocked {steps} for want of {root}: {why}"))
+    if len(blocked) > _SHOWN:
+        OUTPUT.line(f"        for {len(blocked) - _SHOWN} reasons more; all of them: clio plan")
+
+
+_SHOWN = 6
+"""Failures, and reasons for which steps are blocked, that a summary names: it has to fit a screen."""
+
+
+def _root(event: "Event") -> tuple[str, str]:
+    """Name the step at which a chain of blocked steps begins, and what is wrong there."""
+    needs = [why.removeprefix("needs ") for why in event.why[:-1]]
+    return (needs[-1] if needs else event.step.id), event.why[-1]
+
+
+def _cut(line: str) -> str:
+    """Shorten a line to what two lines of a terminal hold; `clio why` has the whole of it."""
+    return line if len(line) <= 158 else f"{line[:157]}…"
