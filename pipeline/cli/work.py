@@ -183,7 +183,7 @@ def _say_problems(of: "Plan | Summary") -> None:
 def _print_hints(found: "list[Forecast]") -> None:
     hints = dict.fromkeys(p.hint for f in found for p in f.step.problems if p.hint)
     if any(f.has_failed for f in found):
-        hints["what failed is not tried again with the same inputs, unless by: clio run --retry-failed"] = None
+        hints["what failed is tried again with the same inputs only by: clio run --retry-failed"] = None
     for hint in hints:
         OUTPUT.say(f"hint: {hint}")
 
