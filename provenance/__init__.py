@@ -13,9 +13,11 @@ artifact
     Bytes, known by their digest `sha256:<64 hex>`. Those the store keeps are its *objects*.
 known
     An action of which a run was made for its products, with status `ok` or `caveat` and exit status 0, and
-    all its products are there and intact. The newest such run is believed.
+    all its products are there and intact. The newest such run is believed; without
+    one, the run of another action that a person accepted in its place, if its products are there and intact.
 statement
-    What a person or a check said later, immutable too: an invocation, a pin, a passport.
+    What a person or a check said later, immutable too: an invocation, a pin, a passport, an
+    acceptance and its taking back.
 
 Layout, format 1
 ----------------
@@ -32,6 +34,7 @@ Layout, format 1
     work/<run>/{owner,in,out}           scratch of a run; `kept` beside them keeps it from the sweep
     tmp/<owner>~<uuid>                  files being written
     damaged/<64 hex>~<ns>               objects found damaged and set aside
+    trash/<64 hex>                      objects on their way out
     provenance.db                       SQLite: the index of the above, and the stat memo; disposable
 
 `ab` are the first two digits of the name. Files under `actions`, `records` and `statements` are canonical
@@ -44,9 +47,9 @@ version, never changed. On a network file system the database lies on local disk
 
 Public names
 ------------
-`store.Store` is the door; `check.check`, `check.remarks`, `check.reindex`; `lineage.ancestors`,
-`lineage.descendants`; the values of `model`, `lookup.Lookup`, `memo.Memo`, `memo.MemoEntry`,
-`objects.StoredObject`, `queries.Target`; `digest` and `errors`.
+`store.Store` is the door; `check.examine`, `check.check`, `check.remarks`, `check.reindex`; `prune.survey`,
+`prune.plan`, `prune.carry_out`; `lineage.ancestors`, `lineage.descendants`; the values of `model`,
+`lookup.Lookup`, `memo.Memo`, `memo.MemoEntry`, `objects.StoredObject`, `queries.Target`; `digest` and `errors`.
 
 Importing any of these costs milliseconds: sqlite-utils is loaded when a database is opened, filelock at the
 first claim.

@@ -80,6 +80,18 @@ def claimed(root: Path) -> tuple[str, ...]:
     return tuple(name for name in listing(root / "claims") if len(name) == 64)
 
 
+def sweep(root: Path, terms: LeaseTerms | None = None) -> None:
+    """Take away the claims of processes that died on this host; claims of the living are left alone."""
+    for key in claimed(root):
+        from filelock import LeaseSettingsMismatch, Timeout
+
+        lease = _lease(root, key, terms or LeaseTerms())
+        # To ask for it is enough: whoever asks breaks a dead owner's claim.
+        with suppress(Timeout, LeaseSettingsMismatch, OSError):
+            lease.acquire(blocking=False)
+            lease.release()
+
+
 def _lease(root: Path, key: str, terms: LeaseTerms) -> "SoftFileLease":
     from filelock import SoftFileLease  # a tenth of a second, and lookups alone do not need it
 

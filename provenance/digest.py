@@ -6,6 +6,7 @@ integer of a small unit.
 """
 
 import hashlib
+import json
 import os
 import re
 from pathlib import Path
@@ -77,7 +78,17 @@ def canonical_json(value: object) -> bytes:
     >>> canonical_json({"b": [1, True], "a": "x"})
     b'{"a":"x","b":[1,true]}'
     """
-    import rfc8785  # ten milliseconds, and whoever only verifies bytes does not need it
+    if _is_plain(value):
+        # The library of the standard writes the same, ten times as fast, but for names beyond U+D7FF: those
+        # it sorts by code point, and RFC 8785 by UTF-16 unit.
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        if text.isascii() or max(text) < "\ud800":
+            return text.encode()
+    return _by_the_letter(value)
+
+
+def _by_the_letter(value: object) -> bytes:
+    import rfc8785  # ten milliseconds, and almost nobody needs it
 
     try:
         return rfc8785.dumps(_plain(value, "$"))
@@ -94,6 +105,23 @@ def canonical_digest(value: object) -> str:
         As `canonical_json`.
     """
     return digest_bytes(canonical_json(value))
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether a value has a canonical form, but for half a surrogate pair."""
+    if value is None or isinstance(value, bool | str):
+        return True
+    if isinstance(value, int):
+        return abs(value) <= _LARGEST
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(map(_is_name, value)) and all(map(_is_plain, value.values()))
+    return False
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _plain(value: object, where: str) -> Any:

@@ -6,6 +6,7 @@ Fields a document has more than its class are passed over, so that a newer progr
 it lacks take their default.
 """
 
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -34,11 +35,17 @@ def sorted_pairs(pairs: Pairs, what: str) -> Pairs:
     NotCanonical
         A name stands there twice: which of its values counts would be a matter of chance.
     """
+    if all(type(value) is str for pair in pairs for value in pair) and _ascends(pairs):
+        return pairs  # as they are: thousands of actions share the parameters of a recipe
     ordered = tuple(sorted((str(name), str(value)) for name, value in pairs))
     for (name, _), (following, _) in pairwise(ordered):
         if name == following:
             raise NotCanonical(f"{what} holds {name} twice")
     return ordered
+
+
+def _ascends(pairs: Pairs) -> bool:
+    return isinstance(pairs, tuple) and all(this[0] < following[0] for this, following in pairwise(pairs))
 
 
 def to_document(value: object) -> Document:
@@ -142,7 +149,8 @@ def _plain_reader(kind: type[Any]) -> _Read:
         # `type is`, not isinstance: True is an int to Python, and is not one in a record.
         if type(value) is not kind:
             raise TypeError(f"{type(value).__name__} where {kind.__name__} should be")
-        return value
+        # Records say the same again and again, and one run's output is the next one's input.
+        return sys.intern(value) if isinstance(value, str) else value
 
     return read_plain
 
@@ -150,4 +158,4 @@ def _plain_reader(kind: type[Any]) -> _Read:
 def _read_pairs(value: object) -> Pairs:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         raise TypeError("no object of names and texts")
-    return tuple(sorted(value.items()))
+    return tuple(sorted((sys.intern(name), sys.intern(text)) for name, text in value.items()))

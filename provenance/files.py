@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from provenance.errors import NotAFile, StoreFull, StoreUnwritable
+from provenance.errors import NotAFile, StoreDamaged, StoreFull, StoreUnwritable
 from provenance.identity import this_process
 
 READ_ONLY = 0o444
@@ -25,6 +25,8 @@ def writing_to(path: Path) -> Iterator[None]:
         The disk or the quota is full.
     StoreUnwritable
         It may not be written to: permissions, or mounted read-only.
+    StoreDamaged
+        The disk fails.
     """
     try:
         yield
@@ -33,6 +35,9 @@ def writing_to(path: Path) -> Iterator[None]:
             raise StoreFull(path) from error
         if error.errno in (errno.EACCES, errno.EROFS):
             raise StoreUnwritable(path) from error
+        if error.errno == errno.EIO:
+            hint = "look at the disk: the kernel's log says more"
+            raise StoreDamaged(f"{path} cannot be written: the disk fails", hint) from error
         raise
 
 
@@ -75,7 +80,7 @@ def write_once(target: Path, data: bytes, scratch: Path) -> bool:
             finally:
                 os.close(descriptor)
         finally:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # if it cannot go now, a sweep takes it
                 aside.unlink()
 
 

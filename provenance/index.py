@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ from provenance.errors import (
     StoreLocked,
     StoreVersion,
 )
-from provenance.rows import Row
+from provenance.rows import Row, by_table
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -107,6 +108,18 @@ class Index:
             for sql, parameters in rows:
                 self._database.conn.execute(sql, parameters)
 
+    def insert_many(self, rows: Iterable[Row]) -> None:
+        """Insert many rows as `insert` does, table by table: what refers comes after what it refers to.
+
+        Raises
+        ------
+        RecordRefused, StoreDamaged, StoreLocked, StoreFull
+            As `insert`.
+        """
+        with self.writing(), self._database.atomic():
+            for sql, parameters in by_table(rows):
+                self._database.conn.executemany(sql, parameters)
+
     def rebuild(self) -> None:
         """Make all tables but the memo anew from the files, in one transaction: readers see old or new.
 
@@ -131,7 +144,7 @@ class Index:
     def dump(self) -> Mapping[str, list[tuple[Any, ...]]]:
         """Return all rows of all tables but the memo and the index's own facts, sorted."""
         with self._lock:
-            names = sorted(set(self._database.table_names()) - {"stat_memo", "meta"})
+            names = sorted(set(self._database.table_names()) - {"stat_memo", "note", "verified", "meta"})
             return {name: sorted(self.read(f'SELECT * FROM "{name}"'), key=repr) for name in names}
 
     def close(self) -> None:
@@ -195,6 +208,7 @@ class Index:
         _log.info("making %s from the records", self.path)
         schema.create(self._database)
         self._fill(self)
+        schema.create_indexes(self._database)
 
     def _set_aside(self, *, whatever: bool = False) -> None:
         beside = self.path.with_name(self.path.name + "-lock")
@@ -247,10 +261,26 @@ def filesystem_of(path: Path) -> str:
 
 
 def _connect(path: str) -> "Database":
-    from sqlite_utils import Database
+    with _errors(Path(path)):
+        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    return _library()(connection, recursive_triggers=False, execute_plugins=False)
 
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    return Database(connection, recursive_triggers=False, execute_plugins=False)
+
+def _library() -> "type[Database]":
+    """Import sqlite-utils without numpy.
+
+    It takes numpy where it is installed, to know its types as columns: a tenth of a second at each start and
+    fifteen megabytes, and none are stored here.
+    """
+    is_hidden = "numpy" not in sys.modules
+    if is_hidden:
+        sys.modules["numpy"] = None  # type: ignore[assignment]  # how an import is told to fail
+    try:
+        from sqlite_utils import Database
+    finally:
+        if is_hidden:
+            del sys.modules["numpy"]
+    return Database
 
 
 def _use_wal(database: "Database") -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from provenance.documents import Document, to_document
-from provenance.model import Purpose, Run
+from provenance.model import InputFile, Purpose, Run
 
 
 class Source(Protocol):
@@ -152,6 +152,8 @@ class _Walk:
         self._follow = follow
         self._artifacts: dict[str, ArtifactNode] = {}
         self._runs: dict[str, Run] = {}
+        self._read: dict[str, InputFile] = {}
+        """By digest, as the first of these runs saw it."""
 
     def up(self, digest: str) -> None:
         """Take in an artifact and all above it."""
@@ -163,7 +165,7 @@ class _Walk:
             for name in layer:
                 maker = self._take(name, depth)
                 if maker is not None:
-                    self._runs.setdefault(maker.run, maker)
+                    self._meet(maker)
                     above |= dict.fromkeys(item.digest for item in maker.inputs)
             layer, depth = [name for name in above if name not in self._artifacts], depth + 1
 
@@ -175,7 +177,7 @@ class _Walk:
             for name in layer:
                 self._take(name, depth)
                 for run in reversed(self._source.runs_reading(name)):
-                    self._runs.setdefault(run.run, run)
+                    self._meet(run)
                     below |= dict.fromkeys(item.digest for item in run.outputs)
             layer, depth = [name for name in below if name not in self._artifacts], depth + 1
 
@@ -183,6 +185,12 @@ class _Walk:
         """Return what was walked."""
         runs = tuple(_run_node(run) for run in self._runs.values())
         return Lineage(digest, direction, tuple(self._artifacts.values()), runs)
+
+    def _meet(self, run: Run) -> None:
+        if run.run not in self._runs:
+            self._runs[run.run] = run
+            for item in run.inputs:
+                self._read.setdefault(item.digest, item)
 
     def _take(self, digest: str, depth: int) -> Run | None:
         makers = tuple(
@@ -203,22 +211,16 @@ class _Walk:
             return ArtifactNode(
                 digest, made.tag, made.name, made.data_digest, made.size, depth, maker.run, others, None
             )
-        readers = [run for run in self._runs.values() if any(item.digest == digest for item in run.inputs)]
-        for run in readers or self._source.runs_reading(digest):
-            for item in run.inputs:
-                if item.digest == digest:
-                    return ArtifactNode(
-                        digest,
-                        item.tag,
-                        item.name,
-                        item.data_digest,
-                        item.size,
-                        depth,
-                        None,
-                        (),
-                        item.seen_at,
-                    )
+        seen = self._read.get(digest) or self._first_read(digest)
+        if seen is not None:
+            return ArtifactNode(
+                digest, seen.tag, seen.name, seen.data_digest, seen.size, depth, None, (), seen.seen_at
+            )
         return ArtifactNode(digest, "", "", None, None, depth, None, (), None)
+
+    def _first_read(self, digest: str) -> InputFile | None:
+        runs = self._source.runs_reading(digest)
+        return next((item for run in runs for item in run.inputs if item.digest == digest), None)
 
 
 def _run_node(run: Run) -> RunNode:

@@ -6,9 +6,11 @@ A false hit would be a scientific error, a false miss costs time; in doubt it is
 
 import os
 import stat
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
+from provenance.acceptances import Acceptance
 from provenance.errors import ProvenanceError, short
 from provenance.files import READ_ONLY
 from provenance.memo import MemoEntry, Memos
@@ -27,6 +29,8 @@ class Lookup:
     """Why not, in words; empty for a hit."""
     failed: Run | None = None
     """The newest attempt, if every attempt failed."""
+    accepted: Acceptance | None = None
+    """If the run is of another action, whose difference a person accepted."""
 
     @property
     def is_hit(self) -> bool:
@@ -43,6 +47,8 @@ class Shelves:
     memos: Memos
     writable: bool
     """Whether damaged objects may be set aside."""
+    dropped: Callable[[], Collection[str]] = tuple
+    """Gives the digests of what was ever pruned; asked only when something is missing."""
 
 
 def look_up(shelves: Shelves, key: str) -> Lookup:
@@ -62,6 +68,28 @@ def look_up(shelves: Shelves, key: str) -> Lookup:
     # The best attempt explains most; of equals the newest, which stands first.
     best = min(misses, key=lambda miss: miss.rank) if misses else _Miss(2, "never run")
     return Lookup(None, best.reason, best.failed)
+
+
+def look_up_accepted(shelves: Shelves, accepted: Acceptance, miss: Lookup) -> Lookup:
+    """Return the run that a person accepted in place of one of the action itself, if it can be believed.
+
+    Parameters
+    ----------
+    shelves : Shelves
+        What is read.
+    accepted : Acceptance
+        What the person said.
+    miss : Lookup
+        The answer without it.
+
+    Notes
+    -----
+    That run is looked at as any other: with an artifact missing or damaged it is a miss.
+    """
+    judged = _judge(shelves, accepted.said.run_action, accepted.said.run)
+    if isinstance(judged, Run):
+        return Lookup(judged, "", accepted=accepted)
+    return Lookup(None, f"accepted, but {judged.reason}", miss.failed)
 
 
 def inspect(shelves: Shelves, digest: str, size: int | None, name: str) -> str | None:
@@ -127,7 +155,7 @@ def _judge(shelves: Shelves, key: str, run_id: str) -> Run | _Miss:
         return _Miss(1, f"failed before: {run.reason or run.cause or run.status.value}", run)
     for name, digest, size in _wanted(run):
         if (reason := inspect(shelves, digest, size, name)) is not None:
-            return _Miss(0, reason)
+            return _Miss(0, _pruned(shelves, run, digest, name) or reason)
     return run
 
 
@@ -136,6 +164,15 @@ _UNBELIEVED = {
     Purpose.PASSPORT: "only run to measure the recipe",
     Purpose.IMPORT: "imported, and neither verified nor trusted",
 }
+
+
+def _pruned(shelves: Shelves, run: Run, digest: str, name: str) -> str:
+    """Say that a product was pruned and what it takes to have it again; empty if it was lost otherwise."""
+    if shelves.objects.has(digest) or digest not in shelves.dropped():
+        return ""
+    seconds = round((run.wall_ms or 0) / 1000)
+    span = f"{seconds} s" if seconds < 120 else f"{round(seconds / 60)} min"
+    return f"object {short(digest)} ({name}) was pruned, and can be made again in {span}"
 
 
 def _wanted(run: Run) -> list[tuple[str, str, int | None]]:

@@ -40,6 +40,21 @@ class MemoEntry:
     extra: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a reader found in a file."""
+
+    stat: os.stat_result
+    """Of before it was read."""
+    body: str
+    """Whatever the reader wants to know again without reading; opaque here."""
+
+    @staticmethod
+    def identity(stat: os.stat_result) -> tuple[int, ...]:
+        """Tell by what a file is known."""
+        return _identity(stat)
+
+
 class Memos:
     """The stat memo of an index.
 
@@ -83,6 +98,27 @@ class Memos:
         rows = [_row(entry, at) for entry in entries]
         if rows:
             self._index.insert(rows)
+
+    def notes(self, reader: str) -> dict[tuple[int, ...], str]:
+        """Return all notes of a reader that can be believed, by what their files look like."""
+        rows = self._index.read(
+            "SELECT device, inode, size, mtime_ns, ctime_ns, body FROM note"
+            " WHERE reader = ? AND read_at_ns - mtime_ns >= ?",
+            (reader, SETTLED_NS),
+        )
+        return {row[:5]: row[5] for row in rows}
+
+    def take_notes(self, reader: str, notes: Iterable[Note]) -> None:
+        """Keep notes of a reader if the database takes them."""
+        at = time.time_ns()
+        rows: list[Row] = [
+            ("INSERT OR REPLACE INTO note VALUES (?,?,?,?,?,?,?,?)", (*_identity(n.stat), at, reader, n.body))
+            for n in notes
+        ]
+        try:
+            self._index.insert(rows)
+        except (StoreDamaged, StoreFull, StoreLocked) as error:
+            _log.debug("nothing noted: %s", error.message)
 
     def try_add(self, entries: Iterable[MemoEntry], hashed_at_ns: int | None = None) -> None:
         """Remember files if the database takes it: a hint that cannot be written down is no failure."""

@@ -4,7 +4,7 @@ Pure: no disk, no clock. A value becomes a file through `document()` and comes b
 `from_document()`; numbers are whole (milliseconds, bytes), so that no spelling of a float ever matters.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -83,10 +83,14 @@ class Action:
     outputs: tuple[ExpectedOutput, ...]
     numerics: str
     """`pinned` or `native`."""
+    key: str = field(init=False, compare=False, repr=False)
+    """64 hex digits: the SHA-256 of the document's canonical JSON."""
 
     def __post_init__(self) -> None:
         for name in ("parameters", "environment"):
             object.__setattr__(self, name, sorted_pairs(getattr(self, name), name))
+        digest = digest_bytes(canonical_json(self.document()))
+        object.__setattr__(self, "key", digest.partition(":")[2])
 
     def document(self) -> Document:
         """Return the canonical structure that is hashed: a type word, a version, and every field."""
@@ -101,11 +105,6 @@ class Action:
             "outputs": [to_document(item) for item in self.outputs],
             "numerics": self.numerics,
         }
-
-    @property
-    def key(self) -> str:
-        """64 hex digits: the SHA-256 of the document's canonical JSON."""
-        return digest_bytes(canonical_json(self.document())).partition(":")[2]
 
     @classmethod
     def from_document(cls, document: Document) -> "Action":
@@ -146,6 +145,9 @@ class InputFile:
     """Bytes."""
     seen_at: str | None = None
     """Where it lay; for people, never part of a key."""
+    hdus: str | None = None
+    """Of a FITS file from outside, a line an HDU: first digits of its cards' and its data's digest, and its
+    name. Tells which one changed when the file itself is gone; proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)

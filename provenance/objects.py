@@ -1,8 +1,8 @@
 """The content-addressed directory: bytes under the name of their digest, mode 0444, written once.
 
 An object appears by link(2) from the very descriptor that was hashed, after it was synced, so that no
-power cut leaves a right name on wrong bytes. Nothing here replaces or removes a sound object; a damaged
-one is moved aside, so that making it again can publish it.
+power cut leaves a right name on wrong bytes. Nothing here replaces a sound object, and only `drop` removes
+one; a damaged one is moved aside, so that making it again can publish it.
 """
 
 import os
@@ -172,6 +172,41 @@ class Objects:
             return target
         return None
 
+    def drop(self, digest: str) -> None:
+        """Remove an object for good, by way of `trash/`; only `prune` does so, and says it first."""
+        doomed = self._to_trash(digest)
+        with suppress(FileNotFoundError):
+            doomed.unlink()
+
+    def clear_trash(self) -> None:
+        """Remove what was on its way out when somebody was stopped."""
+        for name in listing(self.root / "trash"):
+            (self.root / "trash" / name).unlink(missing_ok=True)
+
+    def empty(self, digest: str) -> None:
+        """Free the bytes of an object on a full disk; its name stays in `trash/` until it is dropped.
+
+        One that has other names is left as it is: they may be somebody's.
+        """
+        path = self.path(digest)
+        with suppress(FileNotFoundError):
+            if os.lstat(path).st_nlink == 1:
+                doomed = self._to_trash(digest)
+                doomed.chmod(0o644)
+                os.truncate(doomed, 0)
+
+    def _to_trash(self, digest: str) -> Path:
+        """Move an object out of sight and return where it lies; it may be there, or gone, already."""
+        path, trash = self.path(digest), self.root / "trash"
+        with suppress(FileNotFoundError):
+            try:
+                make_directory(trash)
+            except OSError:  # no room for a directory
+                path.unlink()
+            else:
+                path.rename(trash / path.name)
+        return trash / path.name
+
     def iterate(self) -> Iterator[str]:
         """Yield the digests of all objects, sorted; foreign files are passed over."""
         for prefix in listing(self._objects):
@@ -239,7 +274,8 @@ class Objects:
                 yield descriptor
             finally:
                 os.close(descriptor)
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # if it cannot go now, a sweep takes it
+                    path.unlink()
 
 
 def _settle(descriptor: int) -> os.stat_result:

@@ -1,5 +1,6 @@
 """Questions about runs and artifacts that the index answers: pure SQL in, names out."""
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -45,6 +46,75 @@ def select_runs(
     where = " AND ".join(f"{column} = ?" for column, _ in given) or "1"
     sql = f"SELECT action_key, run_id FROM run WHERE {where} ORDER BY run_id DESC LIMIT ?"
     return tuple((row[0], row[1]) for row in index.read(sql, [*(value for _, value in given), limit]))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An action that was tried for a unit, by the run that tells most of it."""
+
+    key: str
+    run: str
+    """The newest successful run; the newest, if none succeeded."""
+    is_success: bool
+
+
+def select_attempts(
+    index: Index, stage: str, unit: str, *, before: str | None = None, limit: int = -1
+) -> tuple[Attempt, ...]:
+    """Return the actions of which runs proper of a unit were made, those tried last first.
+
+    Parameters
+    ----------
+    index : Index
+        Of the store.
+    stage, unit : str
+        The step.
+    before : str, optional
+        Only runs that began before this one.
+    limit : int, optional
+        At most so many.
+    """
+    sql = (
+        "SELECT action_key, coalesce(max(CASE WHEN is_success THEN run_id END), max(run_id)), max(is_success)"
+        " FROM run WHERE stage = ? AND unit = ? AND purpose = 'run' AND run_id < ?"
+        " GROUP BY action_key ORDER BY max(run_id) DESC LIMIT ?"
+    )
+    rows = index.read(sql, (stage, unit, before or "~", limit))
+    return tuple(Attempt(key, run, bool(is_success)) for key, run, is_success in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class PastStep:
+    """What a call of the command did with a step."""
+
+    when: str
+    """When the call began."""
+    outcome: str
+    why: tuple[str, ...]
+    run: str | None
+    workspace: str | None
+    """Where it was called."""
+
+
+def select_past_steps(index: Index, stage: str, unit: str) -> tuple[PastStep, ...]:
+    """Return what the calls of the command did with a step, newest first."""
+    sql = (
+        "SELECT started, outcome, why, run_id, workspace FROM step JOIN invocation USING (invocation_id)"
+        " WHERE stage = ? AND unit = ? ORDER BY invocation_id DESC"
+    )
+    rows = index.read(sql, (stage, unit))
+    return tuple(PastStep(when, did, tuple(json.loads(why)), *place) for when, did, why, *place in rows)
+
+
+def select_newest(index: Index, stage: str, *, successful: bool = False) -> tuple[RunName, ...]:
+    """Return the newest run of each unit of a stage, by unit; replays only where there is nothing else."""
+    where = " AND is_success" if successful else ""
+    sql = (
+        "SELECT unit, action_key, run_id FROM run WHERE stage = ?"
+        f"{where} ORDER BY purpose IN ('run', 'import'), run_id"
+    )
+    newest = {unit: (key, run) for unit, key, run in index.read(sql, (stage,))}
+    return tuple(newest[unit] for unit in sorted(newest))
 
 
 def select_makers(index: Index, digest: str) -> tuple[RunName, ...]:

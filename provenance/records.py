@@ -8,15 +8,17 @@ nothing that `reindex` does not find.
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from provenance.digest import canonical_json, digest_bytes
 from provenance.documents import Document
-from provenance.errors import StoreDamaged, StoreMissing, short
-from provenance.files import listing, make_directory, write_once, writing_to
+from provenance.errors import NotAFile, StoreDamaged, StoreMissing, short
+from provenance.files import listing, make_directory, open_regular, write_once, writing_to
 from provenance.model import Action, Run, Statement, opened_statement, statement_document
 
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -49,6 +51,7 @@ class Records:
         self._statements = root / "statements"
         self._journal = root / "journal"
         self._scratch = root / "tmp"
+        self._damaged = root / "damaged"
 
     def action_path(self, key: str) -> Path:
         """Return where an action lies, or would lie."""
@@ -68,16 +71,12 @@ class Records:
 
         Notes
         -----
-        The name follows from the content, so a file of that name with other bytes is damaged; it is
-        replaced.
+        The name follows from the content, so a file of that name with other bytes is damaged; it is set
+        aside.
         """
         data = canonical_json(action.document())
         key = digest_bytes(data).removeprefix("sha256:")
-        path = self.action_path(key)
-        while not write_once(path, data, self._scratch):
-            if path.read_bytes() == data:
-                break
-            path.unlink(missing_ok=True)
+        self._put_by_content(self.action_path(key), data)
         return key
 
     def put_record(self, run: Run) -> str:
@@ -91,7 +90,7 @@ class Records:
         data = canonical_json(run.document())
         path = self.record_path(run.action, run.run)
         self._note(f"{run.run}.{run.action}")
-        if not write_once(path, data, self._scratch) and path.read_bytes() != data:
+        if not write_once(path, data, self._scratch) and not _holds(path, data):
             raise StoreDamaged(f"run {run.run} has a record already, and it says something else")
         return digest_bytes(data)
 
@@ -100,7 +99,7 @@ class Records:
         data = canonical_json(statement_document(kind, body))
         digest = digest_bytes(data)
         self._note(digest.removeprefix("sha256:"))
-        write_once(self.statement_path(digest), data, self._scratch)
+        self._put_by_content(self.statement_path(digest), data)
         return Statement(digest, kind, json.loads(data)["body"])
 
     def action(self, key: str) -> Action:
@@ -118,6 +117,21 @@ class Records:
         if digest_bytes(data) != f"sha256:{key}":
             raise StoreDamaged(f"{path} was edited: it holds {short(digest_bytes(data))}")
         return Action.from_document(_parse(data, path))
+
+    def prove_action(self, key: str) -> None:
+        """Prove that an action's file is as it was written; it is not parsed, as its name says all.
+
+        Raises
+        ------
+        StoreMissing
+            It is not there.
+        StoreDamaged
+            It is unreadable, or not the action of that key.
+        """
+        path = self.action_path(key)
+        found = digest_bytes(_read(path, f"action {short(key)}"))
+        if found != f"sha256:{key}":
+            raise StoreDamaged(f"{path} was edited: it holds {short(found)}")
 
     def record(self, key: str, run: str) -> tuple[Run, str]:
         """Read a record; return the run, and the digest of the file.
@@ -185,6 +199,12 @@ class Records:
                 entries.append(Entry(head, key))
         return tuple(entries)
 
+    def _put_by_content(self, path: Path, data: bytes) -> None:
+        while not write_once(path, data, self._scratch) and not _holds(path, data):
+            make_directory(self._damaged)
+            with suppress(FileNotFoundError):
+                path.rename(self._damaged / f"{path.name}~{time.time_ns()}")
+
     def _note(self, name: str) -> None:
         directory = self._journal / datetime.now(UTC).strftime("%Y%m%d")
         # Not synced: after a power cut the index may lag, and `check` says so; syncing would double the
@@ -201,11 +221,21 @@ def _names(directory: Path) -> Iterator[str]:
                 yield name[:-5]
 
 
+def _holds(path: Path, data: bytes) -> bool:
+    with suppress(StoreMissing, StoreDamaged):
+        return _read(path, path.name) == data
+    return False
+
+
 def _read(path: Path, what: str) -> bytes:
     try:
-        return path.read_bytes()
+        # A pipe in its place would keep the reader for ever; what a link leads to may change at any time.
+        with open_regular(path) as descriptor, open(descriptor, "rb", closefd=False) as file:
+            return file.read()
     except FileNotFoundError as error:
         raise StoreMissing(f"{what} is not in the store") from error
+    except NotAFile as error:
+        raise StoreDamaged(error.message) from error
     except OSError as error:
         raise StoreDamaged(f"{path} cannot be read: {error.strerror}") from error
 

@@ -1,7 +1,8 @@
 """Values to rows of the index. Pure: what is to be inserted, not where."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
 
 from provenance.model import Action, Invocation, Run, Statement
 
@@ -10,6 +11,23 @@ Row = tuple[str, tuple[object, ...]]
 
 _ARTIFACT = """INSERT INTO artifact VALUES (?,?,?) ON CONFLICT(digest) DO UPDATE SET
   size = coalesce(size, excluded.size), data_digest = coalesce(data_digest, excluded.data_digest)"""
+
+
+_TABLES = (
+    "artifact action action_input action_parameter run run_input run_output qc statement invocation step"
+)
+_ORDER = {name: position for position, name in enumerate(_TABLES.split())}
+"""Tables, those that others refer to first."""
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+
+
+def by_table(rows: Iterable[Row]) -> list[tuple[str, list[tuple[object, ...]]]]:
+    """Put rows together that go into one table, in an order in which what is referred to is there."""
+    found: dict[str, list[tuple[object, ...]]] = {}
+    for sql, parameters in rows:
+        found.setdefault(sql, []).append(parameters)
+    return sorted(found.items(), key=lambda item: _ORDER[item[0].split(maxsplit=3)[2]])
 
 
 def action_rows(key: str, action: Action) -> Iterator[Row]:
@@ -40,17 +58,24 @@ def run_rows(run: Run, record_digest: str) -> Iterator[Row]:
 
 def statement_rows(statement: Statement) -> Iterator[Row]:
     """Yield the rows of a statement; an invocation is also kept step by step."""
-    yield _insert("statement", (statement.digest, statement.kind, _json(statement.body)))
+    yield _insert("statement", (statement.digest, statement.kind, _encode(statement.body)))
     if statement.kind == "invocation":
         yield from _invocation_rows(Invocation.from_document(statement.body), statement.digest)
 
 
 def _invocation_rows(call: Invocation, digest: str) -> Iterator[Row]:
-    times = (call.started, call.ended, _json(call.argv), call.clio_version, call.workspace, call.exit_status)
+    times = (
+        call.started,
+        call.ended,
+        _encode(call.argv),
+        call.clio_version,
+        call.workspace,
+        call.exit_status,
+    )
     yield _insert("invocation", (call.invocation, digest, *times))
     for position, step in enumerate(call.steps):
         place = (call.invocation, position, step.stage, step.unit, step.recipe, step.action, step.run)
-        yield _insert("step", (*place, step.outcome, _json(step.why)))
+        yield _insert("step", (*place, step.outcome, _texts(step.why)))
 
 
 def _run_columns(run: Run, record_digest: str) -> tuple[object, ...]:
@@ -67,7 +92,7 @@ def _run_columns(run: Run, record_digest: str) -> tuple[object, ...]:
     when = (run.started, run.ended, run.clock_mode, run.clock_at)
     cost = (run.wall_ms, run.cpu_user_ms, run.cpu_system_ms, run.peak_memory_bytes, run.read_bytes)
     where = (run.written_bytes, run.threads, dict(run.engine).get("name"), dict(run.host).get("name"))
-    said = (run.log, run.warnings, run.errors, _json(run.caveats), run.invocation, record_digest)
+    said = (run.log, run.warnings, run.errors, _texts(run.caveats), run.invocation, record_digest)
     return how + what + when + cost + where + said
 
 
@@ -81,8 +106,12 @@ def _output_rows(run: Run) -> Iterator[Row]:
 
 
 def _insert(table: str, values: tuple[object, ...]) -> Row:
-    places = ",".join("?" * len(values))
-    return f"INSERT INTO {table} VALUES ({places}) ON CONFLICT DO NOTHING", values
+    return _insertion(table, len(values)), values
+
+
+@cache
+def _insertion(table: str, columns: int) -> str:
+    return f"INSERT INTO {table} VALUES ({','.join('?' * columns)}) ON CONFLICT DO NOTHING"
 
 
 def _number(token: str) -> float | None:
@@ -95,5 +124,7 @@ def _number(token: str) -> float | None:
     return number if number == number else None
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+@lru_cache(maxsize=1024)
+def _texts(values: tuple[str, ...]) -> str:
+    # A night's thousand steps have the same reasons, call after call.
+    return _encode(values)

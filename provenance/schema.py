@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-VERSION = 1
+VERSION = 2
 """`user_version` of the database."""
 APPLICATION_ID = 0x436C696F
 """`application_id` of the database: the letters `Clio`."""
@@ -68,14 +68,6 @@ CREATE TABLE step (                -- one step of an invocation; a hit is a step
   stage TEXT NOT NULL, unit TEXT NOT NULL, recipe TEXT NOT NULL, action_key TEXT, run_id TEXT,
   outcome TEXT NOT NULL CHECK (outcome IN ('hit','ran','failed','blocked')),
   why TEXT NOT NULL, PRIMARY KEY (invocation_id, pos)) STRICT, WITHOUT ROWID;
-CREATE INDEX i_run_action ON run(action_key);
-CREATE INDEX i_run_stage ON run(stage, unit);
-CREATE INDEX i_output_digest ON run_output(digest);
-CREATE INDEX i_input_digest ON run_input(digest);
-CREATE INDEX i_input_content ON action_input(content);
-CREATE INDEX i_artifact_data ON artifact(data_digest);
-CREATE INDEX i_qc_keyword ON qc(keyword, number);
-CREATE INDEX i_statement_kind ON statement(kind);
 CREATE VIEW upstream AS            -- for browsing; a lineage starts its walk at one digest
  WITH RECURSIVE up(root, digest, depth, run_id) AS (
    SELECT digest, digest, 0, NULL FROM artifact
@@ -85,11 +77,29 @@ CREATE VIEW upstream AS            -- for browsing; a lineage starts its walk at
 """
 """What `reindex` makes from the files."""
 
+INDEXES = """
+CREATE INDEX i_run_action ON run(action_key);
+CREATE INDEX i_run_stage ON run(stage, unit);
+CREATE INDEX i_output_digest ON run_output(digest);
+CREATE INDEX i_input_digest ON run_input(digest);
+CREATE INDEX i_input_content ON action_input(content);
+CREATE INDEX i_artifact_data ON artifact(data_digest);
+CREATE INDEX i_qc_keyword ON qc(keyword, number);
+CREATE INDEX i_statement_kind ON statement(kind);
+"""
+"""Made once the tables are full, which is quicker than keeping them in order meanwhile."""
+
 MEMO = """
 CREATE TABLE IF NOT EXISTS stat_memo (  -- a hint; may be emptied at any time
   device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
   ctime_ns INTEGER NOT NULL, hashed_at_ns INTEGER NOT NULL, digest TEXT NOT NULL, data_digest TEXT,
   extra TEXT, PRIMARY KEY (device, inode, size, mtime_ns, ctime_ns)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS note (       -- what a reader found in a file; a hint too
+  device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+  ctime_ns INTEGER NOT NULL, read_at_ns INTEGER NOT NULL, reader TEXT NOT NULL, body TEXT NOT NULL,
+  PRIMARY KEY (device, inode, size, mtime_ns, ctime_ns)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS verified (   -- when a deep check last read an object; a hint
+  digest TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 """What is measured on this machine and belongs to no record."""
 
@@ -103,11 +113,13 @@ def version_of(database: "Database") -> int:
 def create(database: "Database") -> None:
     """Make all tables anew, inside the caller's transaction; only the memo is kept, if its form is ours.
 
+    Their indexes are left to `create_indexes`.
+
     Notes
     -----
     Dropping what an older version left is the migration: the files say it all again.
     """
-    keep = {"stat_memo"} if version_of(database) == VERSION else set()
+    keep = {"stat_memo", "note", "verified"} if version_of(database) == VERSION else set()
     for kind, name in _objects_of(database):
         if name not in keep:
             database.execute(f'DROP {kind} IF EXISTS "{name}"')
@@ -115,6 +127,11 @@ def create(database: "Database") -> None:
     database.executescript(MEMO)
     database.execute(f"PRAGMA user_version = {VERSION}")
     database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def create_indexes(database: "Database") -> None:
+    """Make the indexes of the tables, inside the caller's transaction."""
+    database.executescript(INDEXES)
 
 
 def _objects_of(database: "Database") -> list[tuple[str, str]]:
@@ -126,6 +143,6 @@ def _objects_of(database: "Database") -> list[tuple[str, str]]:
 def is_current(database: "Database") -> bool:
     """Tell whether the tables are of this version, with every table, index and view there."""
     made = re.compile(r"^CREATE (?:TABLE|INDEX|VIEW)(?: IF NOT EXISTS)? (\w+)", re.MULTILINE)
-    wanted = set(made.findall(INDEXED + MEMO))
+    wanted = set(made.findall(INDEXED + INDEXES + MEMO))
     found = {name for (name,) in database.execute("SELECT name FROM sqlite_master").fetchall()}
     return version_of(database) == VERSION and wanted <= found

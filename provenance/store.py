@@ -10,35 +10,44 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from provenance import queries
+from provenance.acceptances import ACCEPTED, REVOKED, Acceptance, Accepted, InForce, Revoked, acceptances
 from provenance.claims import LeaseTerms, claim
+from provenance.claims import sweep as sweep_claims
 from provenance.digest import is_digest
+from provenance.dropped import PRUNED, Dropped, DroppedObject, newest_of
 from provenance.errors import (
     RecordRefused,
     StoreDamaged,
     StoreExists,
     StoreFull,
     StoreLocked,
+    StoreMissing,
     UnknownReference,
     short,
 )
 from provenance.identity import new_run_id
 from provenance.index import Index, database_path, filesystem_of
 from provenance.layout import StoreCard, read_card, write_layout
-from provenance.lookup import Lookup, Shelves, look_up
-from provenance.memo import Memo, MemoEntry, Memos
-from provenance.model import Action, Invocation, Run, Statement
+from provenance.lookup import Lookup, Shelves, look_up, look_up_accepted
+from provenance.memo import Memo, MemoEntry, Memos, Note
+from provenance.model import Action, Invocation, Purpose, Run, Statement
 from provenance.objects import Objects
-from provenance.queries import Target
+from provenance.pins import PINNED, UNPINNED, Pin, Pinned, Unpinned, pins
+from provenance.queries import Attempt, PastStep, Target
 from provenance.records import Records
 from provenance.rows import statement_rows
 from provenance.taking import fill, take_in, take_in_run
 from provenance.work import Leftover, Work
 
 _log = logging.getLogger(__name__)
+
+_NEAREST_OF = 32
+"""Actions tried for a step that are compared with a new one, to find the nearest."""
 
 
 class Store:
@@ -51,8 +60,9 @@ class Store:
         self._records = Records(path)
         self._work = Work(path)
         self._memos = Memos(index)
+        self._in_force = InForce(self.acceptances)
         self.objects = Objects(path)
-        self._shelves = Shelves(self._records, self.objects, self._memos, index.writable)
+        self._shelves = Shelves(self._records, self.objects, self._memos, index.writable, self.dropped)
 
     @classmethod
     def create(cls, path: Path, *, terms: LeaseTerms | None = None) -> "Store":
@@ -90,7 +100,7 @@ class Store:
             Its `store.json` is unreadable.
         """
         path = Path(path)
-        if create and not (path / "store.json").exists():
+        if create and not os.path.exists(path / "store.json"):  # noqa: PTH110 - false where we may not look
             with suppress(StoreExists):
                 return cls.create(path)
         card = read_card(path)
@@ -161,7 +171,8 @@ class Store:
         return self._work.leftovers()
 
     def sweep(self) -> tuple[Leftover, ...]:
-        """Remove the scratch of dead processes, and return what it was."""
+        """Remove the scratch and the claims of dead processes, and return what the scratch was."""
+        sweep_claims(self._path, self._card.terms)
         return self._work.sweep()
 
     def claim(self, key: str, cancel: threading.Event | None = None) -> AbstractContextManager[bool]:
@@ -218,13 +229,7 @@ class Store:
             if not self.objects.has(digest, size):
                 raise RecordRefused(f"run {run.run} names object {short(digest)}, which is not in the store")
         if run.is_success:
-            for expected in action.outputs:
-                made = sum(output.tag == expected.tag for output in run.outputs)
-                if made < expected.least:
-                    raise RecordRefused(
-                        f"run {run.run} is said to be successful and made {made} {expected.tag}"
-                        f" of {expected.least} at least"
-                    )
+            _check_outputs(action, run, f"run {run.run} is said to be successful and")
 
     def index_run(self, action: Action, run: Run, record_digest: str) -> None:
         """Put a recorded run into the index, and remember its objects, in one transaction."""
@@ -247,11 +252,82 @@ class Store:
             self._index.insert(statement_rows(statement))
         except (StoreDamaged, StoreFull, StoreLocked) as error:
             _log.warning("statement %s is not yet in the index: %s", short(statement.digest), error.message)
+        self._in_force.forget()
         return statement
 
     def record_invocation(self, invocation: Invocation) -> Statement:
         """Keep how one call of the command went."""
         return self.statement("invocation", invocation.document())
+
+    def accept(
+        self, action: Action, run: Run, step: str, differences: tuple[str, ...], reason: str
+    ) -> Acceptance:
+        """Let the outcome of an earlier run stand for that of an action, because a person says so.
+
+        Parameters
+        ----------
+        action : Action
+            The new one; it holds for this key and for no other.
+        run : Run
+            The earlier run, of another action.
+        step : str
+            `stage:unit`.
+        differences : tuple of str
+            In what the two differ, in words.
+        reason : str
+            Why that does not matter.
+
+        Raises
+        ------
+        RecordRefused
+            The run is no success, was not made for its products, or lacks a product the action is to make.
+        """
+        if not run.is_success or run.purpose is not Purpose.RUN:
+            raise RecordRefused(f"run {run.run} ({run.purpose.value}, {run.status.value}) cannot be accepted")
+        _check_outputs(action, run, f"run {run.run}, which is to be accepted,")
+        key = self.put_action(action)
+        said = Accepted(key, run.run, run.action, step, differences, reason, _now())
+        statement = self.statement(ACCEPTED, said.document())
+        return Acceptance(statement.digest, said)
+
+    def revoke(self, acceptance: Acceptance, reason: str) -> Acceptance:
+        """Take an acceptance back: from now on it is a miss again."""
+        said = Revoked(acceptance.statement, reason, _now())
+        self.statement(REVOKED, said.document())
+        return Acceptance(acceptance.statement, acceptance.said, said)
+
+    def acceptances(self) -> tuple[Acceptance, ...]:
+        """Return all acceptances, oldest first, those taken back among them."""
+        return acceptances(self.statements(ACCEPTED), self.statements(REVOKED))
+
+    def pin(self, digest: str, tag: str, name: str, *, step: str, reason: str) -> Pin:
+        """Keep an artifact from being pruned.
+
+        Parameters
+        ----------
+        digest : str
+            The artifact.
+        tag, name, step : str
+            What it is to a reader: its tag and name, and `stage:unit` of the run that made it.
+        reason : str
+            Why; may be empty.
+        """
+        said = Pinned(digest, tag, name, step, reason, _now())
+        return Pin(self.statement(PINNED, said.document()).digest, said)
+
+    def unpin(self, pin: Pin, reason: str) -> Pin:
+        """Take a pin out: from now on it keeps nothing."""
+        said = Unpinned(pin.statement, reason, _now())
+        self.statement(UNPINNED, said.document())
+        return Pin(pin.statement, pin.said, said)
+
+    def pins(self) -> tuple[Pin, ...]:
+        """Return all pins, oldest first, those taken out among them."""
+        return pins(self.statements(PINNED), self.statements(UNPINNED))
+
+    def dropped(self) -> dict[str, tuple[Dropped, DroppedObject]]:
+        """Return what was said last of each object that was ever pruned, whether it is there again or not."""
+        return newest_of(self.statements(PRUNED))
 
     # What is known of a file by its times.
 
@@ -277,6 +353,15 @@ class Store:
         """
         if self._index.writable:
             self._memos.try_add(entries, hashed_at_ns)
+
+    def notes(self, reader: str) -> dict[tuple[int, ...], str]:
+        """Return what a reader noted of files, by `Note.identity` of their status."""
+        return self._memos.notes(reader)
+
+    def take_notes(self, reader: str, notes: Iterable[Note]) -> None:
+        """Keep what a reader noted of files, for as long as they look the same."""
+        if self._index.writable:
+            self._memos.take_notes(reader, notes)
 
     def remembers_object(self, digest: str, stat: os.stat_result) -> bool:
         """Tell whether an object's file looks as it did when its bytes were last proven."""
@@ -317,8 +402,15 @@ class Store:
     # Reading.
 
     def lookup(self, key: str) -> Lookup:
-        """Return the run whose outcome is believed for an action, or the reason why there is none."""
-        return look_up(self._shelves, key)
+        """Return the run whose outcome is believed for an action, or the reason why there is none.
+
+        Notes
+        -----
+        A run of the action itself comes first, then one of another that a person accepted in its place.
+        """
+        found = look_up(self._shelves, key)
+        accepted = None if found.is_hit else self._in_force.of(key)
+        return found if accepted is None else look_up_accepted(self._shelves, accepted, found)
 
     def run(self, run_id: str) -> Run:
         """Return a run.
@@ -348,15 +440,39 @@ class Store:
         return self._records.action(key)
 
     def runs(
-        self, stage: str | None = None, unit: str | None = None, key: str | None = None
+        self, stage: str | None = None, unit: str | None = None, key: str | None = None, limit: int = -1
     ) -> tuple[Run, ...]:
-        """Return runs, newest first; those of a stage, a unit or an action if given."""
-        return self._load(queries.select_runs(self._index, stage=stage, unit=unit, key=key))
+        """Return runs, newest first; those of a stage, a unit or an action if given, at most so many."""
+        return self._load(queries.select_runs(self._index, stage=stage, unit=unit, key=key, limit=limit))
+
+    def newest_runs(self, stage: str, *, successful: bool = False) -> tuple[Run, ...]:
+        """Return the newest run of each unit of a stage; see `queries.select_newest`."""
+        return self._load(queries.select_newest(self._index, stage, successful=successful))
+
+    def past_steps(self, stage: str, unit: str) -> tuple[PastStep, ...]:
+        """Return what the calls of the command did with a step, newest first."""
+        return queries.select_past_steps(self._index, stage, unit)
 
     def last_run(self, stage: str, unit: str) -> Run | None:
-        """Return the newest run of a stage's unit."""
-        found = self._load(queries.select_runs(self._index, stage=stage, unit=unit, limit=1))
+        """Return the newest run of a stage's unit whose record can be read."""
+        names = queries.select_runs(self._index, stage=stage, unit=unit, limit=1)
+        found = self._load(names)
+        if names and not found:
+            found = self._load(queries.select_runs(self._index, stage=stage, unit=unit))
         return found[0] if found else None
+
+    def attempts(self, stage: str, unit: str, *, before: str | None = None) -> tuple[Attempt, ...]:
+        """Return the actions that were tried for a stage's unit, the last first; before a run, if given."""
+        return queries.select_attempts(self._index, stage, unit, before=before, limit=_NEAREST_OF)
+
+    def peak_memory_bytes(self, stage: str, unit: str) -> int | None:
+        """Return what the newest successful run of a stage's unit took; None if none tells."""
+        rows = self._index.read(
+            "SELECT peak_memory_bytes FROM run WHERE stage = ? AND unit = ? AND is_success"
+            " AND peak_memory_bytes > 0 ORDER BY run_id DESC LIMIT 1",
+            (stage, unit),
+        )
+        return int(rows[0][0]) if rows else None
 
     def runs_making(self, digest: str) -> tuple[Run, ...]:
         """Return the runs that made an artifact, newest first."""
@@ -392,11 +508,29 @@ class Store:
         return (Invocation.from_document(json.loads(body)) for (body,) in self._index.read(sql, values))
 
     def _load(self, names: Iterable[queries.RunName]) -> tuple[Run, ...]:
-        return tuple(self._records.record(key, run)[0] for key, run in names)
+        """Read records; one that is gone or unreadable is passed over: `check` names it."""
+        found = []
+        for key, run in names:
+            try:
+                found.append(self._records.record(key, run)[0])
+            except (StoreMissing, StoreDamaged) as error:
+                _log.info("run %s is passed over: %s", run, error.message)
+        return tuple(found)
 
     def _fresh_entries(self, run: Run) -> list[MemoEntry]:
         found = [(digest, self.objects.fresh(digest)) for digest, _ in run.artifacts]
         return [MemoEntry(stat, digest) for digest, stat in found if stat is not None]
+
+
+def _check_outputs(action: Action, run: Run, who: str) -> None:
+    for expected in action.outputs:
+        made = sum(output.tag == expected.tag for output in run.outputs)
+        if made < expected.least:
+            raise RecordRefused(f"{who} made {made} {expected.tag} of {expected.least} at least")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _differ_in_change_time_alone(before: os.stat_result, after: os.stat_result) -> bool:

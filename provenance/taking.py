@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from itertools import chain, islice
 from typing import TypeVar
 
 from provenance.errors import ProvenanceError, RecordRefused, StoreMissing
@@ -13,6 +14,11 @@ from provenance.rows import Row, action_rows, run_rows, statement_rows
 _DAYS_BACK = 2
 """Days read again before the watermark: hosts disagree about midnight, and clocks about more."""
 _WATERMARK = "journal_day"
+
+_BATCH = 200
+"""Files whose rows are inserted at once."""
+_File = tuple[str, list[Row]]
+"""What a file is called in messages, and its rows."""
 
 T = TypeVar("T")
 
@@ -26,10 +32,8 @@ def fill(index: Index, records: Records) -> None:
     -----
     An action nobody recorded a run of is left out: whoever wrote it died before his run came to anything.
     """
-    for key, run_id in records.iterate_records():
-        _take_in_record(index, records, key, run_id)
-    for digest in records.iterate_statements():
-        _take_in_statement(index, records, digest)
+    _fill_with(index, (_rows_of_record(records, *name) for name in records.iterate_records()))
+    _fill_with(index, (_rows_of_statement(records, digest) for digest in records.iterate_statements()))
     _set_watermark(index, records.days())
 
 
@@ -60,19 +64,38 @@ def take_in_run(index: Index, action: Action, run: Run, record_digest: str) -> N
     index.insert(run_rows(run, record_digest))
 
 
+def _fill_with(index: Index, files: Iterable[_File]) -> None:
+    """Insert the rows of many files, a batch at a time; if one of a batch is refused, one by one."""
+    files = iter(files)
+    while batch := list(islice(files, _BATCH)):
+        try:
+            index.insert_many(chain.from_iterable(rows for _, rows in batch))
+        except RecordRefused:
+            for what, rows in batch:
+                _insert(index, what, rows)
+
+
 def _take_in_record(index: Index, records: Records, key: str, run_id: str) -> None:
-    found = _read(f"record of run {run_id}", lambda: records.record(key, run_id))
-    if found is None:
-        return
-    action = _read(f"action {key}", lambda: records.action(key))
-    rows = [] if action is None else list(action_rows(key, action))
-    _insert(index, f"run {run_id}", [*rows, *run_rows(*found)])
+    _insert(index, *_rows_of_record(records, key, run_id))
 
 
 def _take_in_statement(index: Index, records: Records, digest: str) -> None:
-    statement = _read(f"statement {digest}", lambda: records.statement(digest))
-    if statement is not None:
-        _insert(index, f"statement {digest}", statement_rows(statement))
+    _insert(index, *_rows_of_statement(records, digest))
+
+
+def _rows_of_record(records: Records, key: str, run_id: str) -> _File:
+    """Return the rows of a run and of its action; none if its record cannot be read."""
+    what = f"run {run_id}"
+    found = _read(f"record of {what}", lambda: records.record(key, run_id))
+    if found is None:
+        return what, []
+    action = _read(f"action {key}", lambda: records.action(key))
+    return what, [*([] if action is None else action_rows(key, action)), *run_rows(*found)]
+
+
+def _rows_of_statement(records: Records, digest: str) -> _File:
+    what = f"statement {digest}"
+    return what, _read(what, lambda: list(statement_rows(records.statement(digest)))) or []
 
 
 def _read(what: str, read: Callable[[], T]) -> T | None:

@@ -6,11 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from provenance.files import listing, scratch_name, writing_to
+from provenance.errors import NotAFile
+from provenance.files import listing, open_regular, scratch_name, writing_to
 from provenance.identity import Owner, this_process
 
 _OWNER = "owner"
 _KEPT = "kept"
+_MOST_OWNER = 4096
+"""Bytes of an owner's name that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ class Work:
                     (aside / name).mkdir(mode=0o755)
                 aside.rename(directory)
             except OSError:
-                _remove(aside)
+                with suppress(OSError):
+                    _remove(aside)
                 raise
         return directory
 
@@ -65,9 +69,10 @@ class Work:
         self._clear(self._work / run)
 
     def keep(self, run: str) -> Path:
-        """Leave the scratch of a run for a look: no sweep takes it."""
+        """Leave the scratch of a run for a look: no sweep takes it, unless the disk takes no note of that."""
         directory = self._work / run
-        (directory / _KEPT).touch()
+        with suppress(OSError):
+            (directory / _KEPT).touch()
         return directory
 
     def kept(self) -> tuple[str, ...]:
@@ -98,13 +103,16 @@ class Work:
     def _clear(self, path: Path) -> None:
         # Renamed first: killed half way through, what is left still tells by its name whose it was.
         doomed = scratch_name(self._scratch)
-        with suppress(FileNotFoundError):
+        # What cannot be removed (another user's, a disk that fails) stays for the next sweep: scratch is no
+        # reason to fail, least of all when a failure is being tidied up.
+        with suppress(OSError):
             path.rename(doomed)
             _remove(doomed)
 
     def _owner_of(self, run: str) -> str:
-        with suppress(OSError):
-            return (self._work / run / _OWNER).read_text(encoding="utf-8")
+        # Somebody may have put a pipe there, or bytes that are no text.
+        with suppress(OSError, NotAFile), open_regular(self._work / run / _OWNER) as descriptor:
+            return os.read(descriptor, _MOST_OWNER).decode("utf-8", "replace")
         return ""
 
 

@@ -1,7 +1,8 @@
 """The verbs that look after the store: `check`, `reindex`."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,8 +14,11 @@ from pipeline.errors import Exit
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from provenance.check import Damage, Remark
+    from provenance.check import Findings, Listener
     from provenance.store import Store
+
+_FEW_REMARKS = 20
+"""Remarks that are shown; hundreds of products may have been pruned."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,17 +36,17 @@ def check(
 
     Example: `clio check --deep`
     """
-    from provenance.check import check as find_damage
-    from provenance.check import remarks
+    from provenance.check import examine
 
-    with _open_store(workspace) as store, _progress(shown=deep) as progress:
-        damage, notes = find_damage(store, deep, progress), remarks(store)
-        counts = _counts(store)
+    with open_store(workspace) as store, _progress(shown=deep) as listen:
+        began = time.monotonic()
+        found = examine(store, deep=deep, listen=listen)
+        took_s = time.monotonic() - began
     if as_json:
-        OUTPUT.document("clio-check/1", _check_document(damage, notes, counts, deep))
+        OUTPUT.document("clio-check/1", _check_document(found, deep, took_s))
     else:
-        _print_check(damage, notes, counts, deep)
-    if damage:
+        _print_check(found, deep, took_s)
+    if found.damage:
         raise typer.Exit(int(Exit.STORE))
 
 
@@ -53,7 +57,7 @@ def reindex(workspace: Workspace = None, as_json: Json = False) -> None:
     """
     from provenance.check import reindex as make_index
 
-    with _open_store(workspace) as store:
+    with open_store(workspace) as store:
         make_index(store)
         on_disk, indexed = _counts(store), _indexed(store)
         database = store.index.path
@@ -67,7 +71,8 @@ def reindex(workspace: Workspace = None, as_json: Json = False) -> None:
         OUTPUT.say(f"left out because they cannot be read: {_sum(left)}; `clio check` names them")
 
 
-def _open_store(workspace: "Path | None") -> "Store":
+def open_store(workspace: "Path | None") -> "Store":
+    """Open the store of a workspace; none is made."""
     from pipeline.config import load
     from provenance.store import Store
 
@@ -75,16 +80,26 @@ def _open_store(workspace: "Path | None") -> "Store":
 
 
 @contextlib.contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
+def _progress(*, shown: bool) -> "Iterator[Listener]":
     """Show how far it is, if somebody watches."""
     if not shown or not OUTPUT.shows_progress:
-        yield None
+        yield lambda progress: None
         return
-    from rich.progress import Progress
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import TransferSpeedColumn as RateColumn
 
-    with Progress(console=OUTPUT.talk, transient=True) as bars:
+    columns = (
+        TextColumn("{task.description}"),
+        *(BarColumn(), DownloadColumn(), RateColumn(), TimeRemainingColumn()),
+    )
+    with Progress(*columns, console=OUTPUT.talk, transient=True) as bars:
         task = bars.add_task("reading objects", total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+        yield lambda progress: bars.update(
+            task,
+            description=f"object {progress.files} of {progress.of_files}",
+            completed=progress.bytes,
+            total=progress.of_bytes,
+        )
 
 
 def _counts(store: "Store") -> dict[str, int]:
@@ -102,30 +117,41 @@ def _indexed(store: "Store") -> dict[str, int]:
     return {name: store.index.read(f"SELECT count(*) FROM {table}")[0][0] for name, table in tables.items()}
 
 
-def _check_document(
-    damage: "tuple[Damage, ...]", notes: "tuple[Remark, ...]", counts: dict[str, int], deep: bool
-) -> dict[str, Any]:
+def _check_document(found: "Findings", deep: bool, took_s: float) -> dict[str, Any]:
     return {
-        "ok": not damage,
+        "ok": not found.damage,
+        "status": found.status,
         "deep": deep,
-        "damage": [{"kind": d.kind.value, "subject": d.subject, "message": d.message} for d in damage],
-        "remarks": [{"subject": note.subject, "message": note.message} for note in notes],
-        "counts": counts,
+        "damage": [{"kind": d.kind.value, "subject": d.subject, "message": d.message} for d in found.damage],
+        "remarks": [{"subject": note.subject, "message": note.message} for note in found.remarks],
+        "counts": _counted(found),
+        "read": {"objects": found.read_files, "bytes": found.read_bytes, "carried_on": found.carried_on},
+        "wall_s": round(took_s, 3),
     }
 
 
-def _print_check(
-    damage: "tuple[Damage, ...]", notes: "tuple[Remark, ...]", counts: dict[str, int], deep: bool
-) -> None:
-    for found in damage:
-        OUTPUT.line(f"{found.kind.value:10}{found.message}")
-    for note in notes:
+def _counted(found: "Findings") -> dict[str, int]:
+    return {name: getattr(found, name) for name in ("objects", "runs", "actions", "statements")}
+
+
+def _print_check(found: "Findings", deep: bool, took_s: float) -> None:
+    for item in found.damage:
+        OUTPUT.line(f"{item.kind.value:10}{item.message}")
+    for note in found.remarks[:_FEW_REMARKS]:
         OUTPUT.say(f"remark: {note.message}")
-    if damage:
-        OUTPUT.say(f"damaged: {len(damage)} of {_sum(counts)}")
+    if len(found.remarks) > _FEW_REMARKS:
+        OUTPUT.say(f"and {len(found.remarks) - _FEW_REMARKS} more remarks; --json lists all")
+    if deep:
+        rate = f"{found.read_bytes / took_s / 1e9:.1f} GB/s"
+        OUTPUT.say(f"read {found.read_bytes / 1e9:.2f} GB in {took_s:.1f} s, {rate}")
+    if found.carried_on:
+        OUTPUT.say(f"carried on an interrupted check, which had read {found.carried_on} objects")
+    counts = _sum(_counted(found))
+    if found.damage:
+        OUTPUT.say(f"damaged: {len(found.damage)} of {counts}")
         OUTPUT.say("hint: `clio run` makes lost products again, `clio reindex` the index; copy back the rest")
     else:
-        OUTPUT.line(f"ok: {_sum(counts)}{', every byte read' if deep else ''}")
+        OUTPUT.line(f"ok: {counts}{', every byte read' if deep else ''}")
 
 
 def _sum(counts: dict[str, int]) -> str:

@@ -94,9 +94,17 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.record": "the translator between the packages",
     "pipeline.report": "reads the store into a value",
     "pipeline.reduce": "opens the store and hands it to those below",
+    "pipeline.frame_memo": "a part of reduce: remembers what files were found to be",
     "pipeline.resolve": "a part of reduce: remembers digests of files, finds products of runs",
     "pipeline.forecast": "a part of reduce: asks whether an action is known",
+    "pipeline.reasons": "compares actions and runs with those before them",
+    "pipeline.why": "reads the store into the reasons of a step",
     "pipeline.conduct": "a part of reduce: claims, commits, and tells a full disk from a failed recipe",
+    "pipeline.replacing": "partial files tell their owner by their names, in the store's words",
+    "pipeline.passport": "measures a recorded run, and says so in a statement",
+    "pipeline.again": "makes a call of a recorded run, and a record of what came out",
+    "pipeline.pruning": "asks the store what may go, and knows the links that go with it",
+    "pipeline.restore": "finds the recorded run that makes a product again",
     "pipeline.demo": "repeats recorded runs without Clio, to compare",
 }
 """Beside everything under `pipeline.cli`, which answers questions about the store."""
@@ -207,7 +215,8 @@ VALUES = {
     "pipeline.sof": {"pipeline.errors"},
     "pipeline.schedule": set(),
     "pipeline.fitsfile": {"pipeline.errors"},
-    "pipeline.fitsdigest": {"pipeline.errors", "pipeline.fitsfile"},
+    "pipeline.volatile": set(),
+    "pipeline.fitsdigest": {"pipeline.errors", "pipeline.fitsfile", "pipeline.volatile"},
 }
 """What the modules at the bottom import of ours."""
 
@@ -221,6 +230,7 @@ PURE = (
     "classify",
     "associate",
     "plan",
+    "doubts",
     "drafts",
     "rules",
     "recipes",

@@ -1,18 +1,20 @@
 """All damage is found and named, and nothing is changed by looking."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from stored import a_run, an_action, commit, move_change_time, overwrite, product, tree
 
-from provenance.check import Damage, DamageKind, check, remarks
+from provenance.check import Damage, DamageKind, Progress, check, examine, remarks
 from provenance.digest import digest_bytes
 from provenance.errors import short
 from provenance.identity import this_process
 from provenance.model import Run
 from provenance.store import Store
+from provenance.verified import CARRIED_ON_NS, Verified
 
 BIAS = digest_bytes(b"bias")
 WHAT = f"object {short(BIAS)}"
@@ -195,12 +197,114 @@ def test_damage_is_listed_in_a_stable_order(store: Store) -> None:
     assert list(found) == sorted(found, key=lambda damage: (damage.kind, damage.subject))
 
 
-def test_progress_counts_every_object(store: Store) -> None:
-    commit(store, an_action(), b"bias", b"more")
-    seen: list[tuple[int, int]] = []
+def test_a_deep_check_tells_how_far_it_is(store: Store) -> None:
+    commit(store, an_action(), b"bias", b"more!")
+    seen: list[Progress] = []
 
-    check(store, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 2), (2, 2)]
+    check(store, deep=True, listen=seen.append)
+    assert [(progress.files, progress.of_files, progress.of_bytes) for progress in seen] == [
+        (1, 2, 9),
+        (2, 2, 9),
+    ]
+    assert seen[-1].bytes == 9
+
+
+def test_what_looks_as_it_did_is_read_by_a_deep_check_only(store: Store) -> None:
+    commit(store, an_action(), b"bias", b"more!")
+
+    assert (examine(store).read_files, examine(store, deep=True).read_files) == (0, 2)
+
+
+def test_a_file_that_looks_otherwise_is_read_once_and_remembered(store: Store, tmp_path: Path) -> None:
+    run = commit(store, an_action(), b"bias")
+    move_change_time(bias_path(store, run), tmp_path / "link")
+
+    assert [examine(store).read_files for _ in range(2)] == [1, 0]
+
+
+class Stop(Exception):
+    """Whoever watched had enough."""
+
+
+def stop_after(count: int) -> Callable[[Progress], None]:
+    """Interrupt a check once so many objects were read."""
+
+    def listen(progress: Progress) -> None:
+        if progress.files == count:
+            raise Stop
+
+    return listen
+
+
+def test_an_interrupted_deep_check_is_carried_on_where_it_was(store: Store) -> None:
+    for number in range(10):
+        commit(store, an_action(spec=number), b"%04d" % number)
+    with pytest.raises(Stop):
+        check(store, deep=True, listen=stop_after(6))
+
+    carried_on = examine(store, deep=True)
+    assert (carried_on.carried_on, carried_on.read_files) == (6, 4)
+    anew = examine(store, deep=True)
+    assert (anew.carried_on, anew.read_files) == (0, 10)
+
+
+def test_damage_done_while_a_check_was_interrupted_is_found(store: Store) -> None:
+    """What was read before counts only while it looks the same."""
+    runs = [commit(store, an_action(spec=number), b"%04d" % number) for number in range(4)]
+    with pytest.raises(Stop):
+        check(store, deep=True, listen=stop_after(4))
+    edit_object(store, runs[2])
+
+    assert [damage.subject for damage in check(store, deep=True)] == [runs[2].outputs[0].digest]
+
+
+def test_what_was_damaged_before_the_interruption_is_named_again(store: Store) -> None:
+    runs = [commit(store, an_action(spec=number), b"%04d" % number) for number in range(4)]
+    edit_object(store, runs[1])
+    with pytest.raises(Stop):
+        check(store, deep=True, listen=stop_after(4))
+
+    assert [damage.subject for damage in check(store, deep=True)] == [runs[1].outputs[0].digest]
+
+
+def test_a_deep_check_reads_first_what_was_read_longest_ago(store: Store) -> None:
+    runs = [commit(store, an_action(spec=number), b"%04d" % number) for number in range(3)]
+    digests = [run.outputs[0].digest for run in runs]
+    at = time.time_ns() - 10**12
+    for age, digest in enumerate(digests):
+        store.index.insert([("INSERT INTO verified VALUES (?,?)", (digest, at - age))])
+    with pytest.raises(Stop):
+        check(store, deep=True, listen=stop_after(1))
+
+    verified = Verified(store.index).times()
+    assert max(verified, key=verified.__getitem__) == digests[2]
+
+
+def test_a_check_forgotten_for_a_week_begins_anew(store: Store) -> None:
+    commit(store, an_action(), b"bias")
+    with pytest.raises(Stop):
+        check(store, deep=True, listen=stop_after(1))
+    long_ago = str(time.time_ns() - CARRIED_ON_NS - 1)
+    store.index.insert([("UPDATE meta SET value = ? WHERE name = 'deep_check_began'", (long_ago,))])
+
+    assert examine(store, deep=True).read_files == 1
+
+
+def test_each_kind_of_damage_has_a_bit_of_its_own_and_they_add_up(store: Store) -> None:
+    run = commit(store, an_action(), b"bias")
+    make_object_writable(store, run)
+    add_foreign_file(store, run)
+
+    assert [kind.bit for kind in DamageKind] == [1, 2, 4, 8, 16, 32, 64, 128]
+    assert examine(store).status == DamageKind.MODE.bit + DamageKind.FOREIGN.bit == 72
+
+
+def test_what_is_there_is_counted(store: Store) -> None:
+    for number in range(5):
+        commit(store, an_action(spec=number), b"%04d" % number)
+    found = examine(store)
+
+    assert (found.objects, found.runs, found.actions, found.statements) == (5, 5, 5, 0)
 
 
 def test_a_damaged_object_that_was_made_again_is_no_damage_any_more(store: Store) -> None:

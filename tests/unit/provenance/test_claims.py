@@ -1,5 +1,7 @@
 """Who makes an action: one, and the others wait."""
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provenance.claims import LeaseTerms, claim, claimed
+from provenance.claims import LeaseTerms, claim, claimed, sweep
 from provenance.errors import StoreLocked
 
 KEY = "a" * 64
@@ -81,6 +83,23 @@ def test_a_claim_of_somebody_who_died_before_he_wrote_his_name_is_free_again(tmp
         assert waited is True
         assert time.monotonic() - began < 30
     assert list((tmp_path / "claims").iterdir()) == []
+
+
+def test_a_sweep_takes_the_claims_of_the_dead_and_leaves_those_of_the_living(tmp_path: Path) -> None:
+    """Promise 1: a run killed after its record was written leaves a claim that nobody asks for again."""
+    script = (
+        "import os, sys; from pathlib import Path; from provenance.claims import claim\n"
+        "held = claim(Path(sys.argv[1]), 'b' * 64); held.__enter__(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    with claim(tmp_path, KEY):
+        assert claimed(tmp_path) == (KEY, "b" * 64)
+
+        sweep(tmp_path)
+
+        assert claimed(tmp_path) == (KEY,)
+    sweep(tmp_path)
+    assert claimed(tmp_path) == ()
 
 
 def test_other_terms_are_refused(tmp_path: Path) -> None:

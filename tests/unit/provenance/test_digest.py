@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,11 @@ def test_canonical_json_sorts_names_by_utf16_units_and_leaves_no_blanks() -> Non
 @given(VALUES)
 def test_canonical_json_reads_back_as_the_same_value(value: Any) -> None:
     assert json.loads(canonical_json(value)) == value
+
+
+@given(VALUES)
+def test_canonical_json_is_what_rfc_8785_says(value: Any) -> None:
+    assert canonical_json(value) == rfc8785.dumps(value)
 
 
 @given(VALUES, VALUES)

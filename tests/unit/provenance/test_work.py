@@ -129,3 +129,17 @@ def test_importing_the_store_brings_nothing_heavy_along() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert heavy & set(done.stdout.split()) == set()
+
+
+def test_scratch_that_cannot_be_removed_stays_for_the_next_sweep(store: Store) -> None:
+    """It is no reason to fail, least of all when a failure is being tidied up."""
+    work = store.work("run")
+    scratch = store.path / "tmp"
+    scratch.rename(store.path / "elsewhere")
+
+    store.discard_work("run")
+
+    assert work.is_dir()
+    (store.path / "elsewhere").rename(scratch)
+    store.discard_work("run")
+    assert not work.exists()

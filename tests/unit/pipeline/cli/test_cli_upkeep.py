@@ -1,6 +1,7 @@
 """`check` and `reindex`: what they print on both streams, and the exit code."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,16 +54,27 @@ def test_check_as_json_has_ok_and_damage(clio: Clio, history: History, workspace
     result = clio("check", "--deep", "--json")
 
     assert result.exit_code == Exit.STORE
-    assert json.loads(result.stdout) == {
+    document = json.loads(result.stdout)
+    assert 0 < document.pop("wall_s") < 10
+    assert document == {
         "schema": "clio-check/1",
         "ok": False,
+        "status": 2,
         "deep": True,
         "damage": [
             {"kind": "edited", "subject": digest, "message": f"object {digest[7:19]} was edited"},
         ],
         "remarks": [],
         "counts": {"objects": 6, "runs": 4, "actions": 4, "statements": 0},
+        "read": {"objects": 6, "bytes": 187, "carried_on": 0},
     }
+
+
+@pytest.mark.usefixtures("history")
+def test_a_deep_check_says_how_fast_it_read(clio: Clio) -> None:
+    said = clio("check", "--deep").stderr
+
+    assert re.fullmatch(r"read 0\.00 GB in \d+\.\d s, \d+\.\d GB/s\n", said)
 
 
 @pytest.mark.usefixtures("history")
