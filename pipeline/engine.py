@@ -38,6 +38,23 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a program sees of where it runs: always the same, unless a passport sets it otherwise."""
+
+    hostname: str = "clio"
+    user: tuple[int, int] | None = None
+    """User and group id inside, where the engine can map them; None for those of the caller."""
+    directory: str = "/out"
+    """Where the output directory is mounted, and the working directory: this, or a place below /tmp."""
+    inputs: str = "/in"
+    """Below what inputs are mounted: this, or a place below it."""
+
+
+USUAL = Surroundings()
+"""Those of every run proper."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineRequest:
     """One call of a program inside an image."""
 
@@ -52,11 +69,12 @@ class EngineRequest:
     inputs: tuple[Mount, ...]
     """All of the host that may be read."""
     out: Path
-    """Host directory mounted at `/out`: working directory, and all that can be written but /tmp."""
+    """Host directory that is the working directory inside, and all that can be written but /tmp."""
     memory_bytes: int | None = None
     """Limit of the memory; None for no limit."""
     timeout_s: float | None = None
     """The run is stopped after so many seconds; None for no limit."""
+    surroundings: Surroundings = USUAL
 
 
 class Ending(StrEnum):

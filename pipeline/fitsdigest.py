@@ -15,12 +15,10 @@ import rfc8785
 
 from pipeline.errors import FitsError
 from pipeline.fitsfile import BLOCK, Card, Hdu, Value, open_stream, read_hdus, reason
+from pipeline.volatile import VOLATILE
 
 CHUNK = 364 * BLOCK
 """Bytes read at once, about 1 MiB."""
-
-VOLATILE = frozenset({"DATE", "CHECKSUM"})
-"""Cards left out of the data digest. Measured with MUSE 2.8.7: two runs differ in these and in no other."""
 
 # Writers order these as they like, packing or not, so their order is not content.
 _UNORDERED = frozenset(
@@ -110,6 +108,14 @@ def digest_file(path: Path, *, verify: bool = False) -> FileDigest:
         path.stat().st_size,
         tuple(parts),
         tuple(faults),
+    )
+
+
+def in_short(parts: tuple[HduDigest, ...]) -> str:
+    """Write what each HDU holds in a line: enough to tell which one changed, and no proof."""
+    return "\n".join(
+        " ".join((*(digest.partition(":")[2][:12] for digest in (part.cards, part.data)), part.name))
+        for part in parts
     )
 
 

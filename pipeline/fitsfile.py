@@ -12,7 +12,7 @@ import io
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
@@ -22,6 +22,7 @@ BLOCK = 2880
 """Every header and data unit fills whole blocks of so many bytes."""
 
 _LARGEST_HEADER = 4000 * BLOCK
+_SIZES = ("NAXIS", "BITPIX", "PCOUNT", "GCOUNT")
 Value = str | int | float | bool | None
 """The value of a card; None where it has none."""
 
@@ -56,18 +57,19 @@ class Hdu:
     data_size: int
     """Bytes of the data unit, padding included."""
 
-    @property
-    def header(self) -> Header:
-        """Keyword to value."""
+    header: Header = field(init=False, repr=False, compare=False)
+    """Keyword to value; read once, as it is asked for often."""
+
+    def __post_init__(self) -> None:
         found: Header = {}
         for card in self.cards:
             found.setdefault(card.keyword, card.value)
-        return found
+        object.__setattr__(self, "header", found)
 
     @property
     def name(self) -> str:
         """EXTNAME, or empty."""
-        return str(next((c.value for c in self.cards if c.keyword == "EXTNAME"), "") or "")
+        return str(self.header.get("EXTNAME") or "")
 
 
 def parse_token(token: str) -> Value:
@@ -158,7 +160,8 @@ def _walk(stream: IO[bytes], path: Path) -> Iterator[Hdu]:
             return
         cards = tuple(_cards(raw))
         data_offset = offset + len(raw)
-        size = _data_size({card.keyword: card.value for card in reversed(cards)}, path, index)
+        sizes = {card.keyword: card.value for card in reversed(cards) if card.keyword.startswith(_SIZES)}
+        size = _data_size(sizes, path, index)
         if data_offset + size > end:
             missing = data_offset + size - end
             raise FitsError(f"{path} is truncated: {missing} bytes are missing from HDU {index}")
@@ -203,7 +206,7 @@ def _cards(raw: bytes) -> Iterator[Card]:
         if held is not None:
             yield held
             held = None
-        card = _card(line)
+        card = parse_card(line)
         if card is None:
             if line[:8].rstrip() == "END":
                 return
@@ -213,7 +216,8 @@ def _cards(raw: bytes) -> Iterator[Card]:
         yield held
 
 
-def _card(line: str) -> Card | None:
+def parse_card(line: str) -> Card | None:
+    """Read a card of 80 characters; None for a blank one, END, and one that no value can be read from."""
     keyword = line[:8].rstrip()
     if keyword in ("", "END"):
         return None

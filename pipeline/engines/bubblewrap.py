@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipeline.engine import Ending, EngineRequest, EngineResult, RecipeImage
+from pipeline.engine import USUAL, Ending, EngineRequest, EngineResult, RecipeImage, Surroundings
 from pipeline.engines.cgroup import Group, make_group
 from pipeline.engines.keeper import (
     FIGURES,
-    HOSTNAME,
     MOST_PROCESSES,
     TMP_BYTES,
     Watched,
@@ -118,22 +117,27 @@ def _program() -> str:
 
 def _options(image: RecipeImage, request: EngineRequest) -> list[str]:
     """Options of bwrap: what the run sees, in the order in which it is mounted."""
-    base = _isolating(image)
+    around = request.surroundings
+    base = _isolating(image, around)
     base += ["--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/in"]
     for mount in request.inputs:
         base += ["--ro-bind", str(mount.source), mount.target]
     # The places to mount on are made first; after that nothing can be added.
-    return [*base, "--remount-ro", "/in", "--bind", str(request.out), "/out", "--chdir", "/out"]
+    base += ["--remount-ro", "/in", "--bind", str(request.out), around.directory]
+    return [*base, "--chdir", around.directory]
 
 
-def _isolating(image: RecipeImage) -> list[str]:
+def _isolating(image: RecipeImage, around: Surroundings = USUAL) -> list[str]:
     """Put together the options that shut a program in.
 
     The kernel lets user 0 write to parts of /proc without any capability, and bwrap leaves some of them
     writable; another user could not write there, nor may mount over it.
     """
     options = ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
-    options += ["--hostname", HOSTNAME, "--ro-bind", str(image.rootfs), "/", "--proc", "/proc"]
+    if around.user is not None:
+        user, group = map(str, around.user)
+        options += ["--unshare-user", "--uid", user, "--gid", group]
+    options += ["--hostname", around.hostname, "--ro-bind", str(image.rootfs), "/", "--proc", "/proc"]
     if os.getuid() == 0:
         for place in filter(os.path.exists, _PROC_OF_ROOT):
             options += ["--ro-bind", place, place]
@@ -248,8 +252,9 @@ def _read_to_the_end(
 
 
 def _isolation(request: EngineRequest, groups: _Groups) -> tuple[tuple[str, str], ...]:
+    user, group = request.surroundings.user or (os.getuid(), os.getgid())
     own = {
-        "user": f"{os.getuid()}:{os.getgid()}",
+        "user": f"{user}:{group}",
         "namespaces": "mount, pid, ipc, uts, network; user and cgroup where the kernel has them",
         "system calls": "not applied: bubblewrap brings no filter",
     }

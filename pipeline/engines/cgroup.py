@@ -7,8 +7,11 @@ machine: root may, a user may where the system delegates. Where not, the reason 
 import os
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipeline.engines.owner import is_alive, this_process
 
 _PROC = Path("/proc/self")
 _REMOVE_TRIES = 12
@@ -61,7 +64,7 @@ def make_group(controller: str, name: str, limits: dict[str, int]) -> Group | st
     controller : str
         `memory` or `pids`.
     name : str
-        Name of the group.
+        How the name of the group begins, with `clio-`; its end tells whose it is.
     limits : dict
         From a limit's name in version 2 (`memory.max`, `memory.swap.max`, `pids.max`) to its value.
 
@@ -73,7 +76,8 @@ def make_group(controller: str, name: str, limits: dict[str, int]) -> Group | st
     place = find_place(controller, _read(_PROC / "mountinfo"), _read(_PROC / "cgroup"))
     if place is None:
         return f"the {controller} controller is not available to us"
-    directory = place.directory / name
+    sweep_groups(place.directory)
+    directory = place.directory / f"{name}~{this_process().replace('/', '.')}"
     try:
         directory.mkdir()
     except OSError as error:
@@ -86,6 +90,14 @@ def make_group(controller: str, name: str, limits: dict[str, int]) -> Group | st
         group.remove()
         return f"the limit cannot be set in {place.directory}: {error.strerror}"
     return group
+
+
+def sweep_groups(directory: Path) -> None:
+    """Remove the groups of runs whose Clio was killed; one that is not empty yet stays."""
+    for path in directory.glob("clio-*~*"):
+        if not is_alive(path.name.rpartition("~")[2].replace(".", "/")):
+            with suppress(OSError):
+                path.rmdir()
 
 
 def find_place(controller: str, mountinfo: str, membership: str) -> Place | None:

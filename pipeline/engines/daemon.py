@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine import EngineRequest
+from pipeline.engine import EngineRequest, Surroundings
 from pipeline.errors import EngineUnavailable
 
 START_IT = (
@@ -70,10 +70,25 @@ class Daemon:
     seccomp: str
     """Profile of system calls that it applies by default."""
 
+    def user_of(self, around: Surroundings) -> str:
+        """Say what to ask for as user; another than the caller only where it can be mapped to him."""
+        if around.user is None or self.user_namespace is None:
+            return self.user
+        user, group = around.user
+        return f"{user}:{group}"
+
+    def user_namespace_of(self, around: Surroundings) -> str | None:
+        """Say what user namespace to ask for."""
+        if around.user is None or self.user_namespace is None:
+            return self.user_namespace
+        user, group = around.user
+        return f"{self.user_namespace}:uid={user},gid={group}"
+
     def own_isolation(self, request: EngineRequest) -> dict[str, str]:
         """Say what this daemon adds to the isolation that every engine applies."""
+        is_mapped = request.surroundings.user is not None and self.user_namespace is not None
         own = {
-            "user": f"{os.getuid()}:{os.getgid()}",
+            "user": self.user_of(request.surroundings) if is_mapped else f"{os.getuid()}:{os.getgid()}",
             "namespaces": "mount, pid, ipc, uts, network",
             "system calls": self.seccomp,
         }

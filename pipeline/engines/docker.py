@@ -19,7 +19,6 @@ from uuid import uuid4
 from pipeline.engine import Ending, EngineRequest, EngineResult, RecipeImage
 from pipeline.engines.daemon import START_IT, Daemon, describe, find_host
 from pipeline.engines.keeper import (
-    HOSTNAME,
     MOST_PROCESSES,
     TMP_BYTES,
     Watched,
@@ -221,7 +220,8 @@ def _create(api: Any, daemon: Daemon, image_id: str, request: EngineRequest, nam
     # Not `volumes`: that makes a missing source a directory of root's, and splits at `:`, which stands in
     # every ARCFILE name.
     mounts = [Mount(mount.target, str(mount.source), type="bind", read_only=True) for mount in request.inputs]
-    mounts.append(Mount("/out", str(request.out), type="bind"))
+    around = request.surroundings
+    mounts.append(Mount(around.directory, str(request.out), type="bind"))
     security = ["no-new-privileges:true"] + (["label=disable"] if daemon.labels_files else [])
     memory = request.memory_bytes if daemon.limits_memory else None
     host_config = api.create_host_config(
@@ -233,7 +233,7 @@ def _create(api: Any, daemon: Daemon, image_id: str, request: EngineRequest, nam
         mem_limit=memory,
         memswap_limit=memory,
         ipc_mode="private",
-        userns_mode=daemon.user_namespace,
+        userns_mode=daemon.user_namespace_of(around),
         tmpfs={"/tmp": f"rw,nosuid,nodev,mode=1777,size={TMP_BYTES}"},
         mounts=mounts,
         log_config=LogConfig(type="none"),
@@ -244,9 +244,9 @@ def _create(api: Any, daemon: Daemon, image_id: str, request: EngineRequest, nam
         entrypoint=argv[:1],
         command=argv[1:],
         name=name,
-        hostname=HOSTNAME,
-        user=daemon.user,
-        working_dir="/out",
+        hostname=around.hostname,
+        user=daemon.user_of(around),
+        working_dir=around.directory,
         # Attached, with standard input closed for good when its holder, this process, is gone.
         detach=False,
         stdin_open=True,

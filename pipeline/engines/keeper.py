@@ -25,7 +25,6 @@ TMP_BYTES = 1 << 30
 """Size of /tmp inside."""
 MOST_PROCESSES = 4096
 """Processes and threads a run may have: 64 threads of OpenMP are welcome, a fork bomb is not."""
-HOSTNAME = "clio"
 _TIMES = re.compile(r"(\d+)m([\d.]+)s (\d+)m([\d.]+)s")
 _MOST_FIGURES = 1 << 16
 
@@ -208,7 +207,7 @@ def isolation(request: EngineRequest, own: dict[str, str]) -> tuple[tuple[str, s
         "environment": "nothing inherited",
         "capabilities": "none",
         "new privileges": "none",
-        "host name": HOSTNAME,
+        "host name": request.surroundings.hostname,
         "processes": f"at most {MOST_PROCESSES}",
         "memory limit": f"{request.memory_bytes} bytes" if request.memory_bytes else "none asked for",
     }

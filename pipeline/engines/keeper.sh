@@ -2,8 +2,8 @@
 #
 # - Standard input is a pipe that Clio holds. Its end means that Clio is gone, however it went, and everything
 #   here is ended too.
-# - What the program prints goes to /out/.terminal, for the case that it dies before it wrote a log.
-# - What it cost goes to /out/.clio-figures when it ends, and its largest resident size so far to /out/.clio-peak,
+# - What the program prints goes to .terminal where it runs, for the case that it dies before it wrote a log.
+# - What it cost goes to .clio-figures when it ends, and its largest resident size so far to .clio-peak,
 #   so that this much is known of a program that is killed. Engines read these files and remove them.
 #
 # Only the shell, `cat` and `sleep` are needed. It leaves with the status of the program, 128 + n for signal n.
@@ -11,7 +11,7 @@ umask 022
 exec 3<&0 4>&2 </dev/null 2>/dev/null
 
 # The program keeps descriptor 4: whoever holds the other end sees when the last of us is gone.
-"$@" >/out/.terminal 2>&1 3<&- &
+"$@" >.terminal 2>&1 3<&- &
 program=$!
 
 {
@@ -27,7 +27,7 @@ program=$!
         while read -r key value unit; do
             if [ "$key" = VmHWM: ] && [ "$value" -gt "$peak" ]; then
                 peak=$value
-                echo "$peak" >/out/.clio-peak
+                echo "$peak" >.clio-peak
             fi
         done <"/proc/$program/status"
         case $pause in
@@ -46,5 +46,5 @@ status=$?
     cat /proc/$$/io
     # Of the cgroup, version 1 or 2, where the engine shows it.
     cat /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events
-} >/out/.clio-figures
+} >.clio-figures
 exit "$status"

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline.engine import Ending, Engine, EngineRequest, EngineResult, Mount, RecipeImage
+from pipeline.engine import Ending, Engine, EngineRequest, EngineResult, Mount, RecipeImage, Surroundings
 from pipeline.engines import ENGINES, open_engine, probe
 from pipeline.engines.bubblewrap import BubblewrapEngine
 from pipeline.engines.docker import DockerEngine
@@ -167,6 +167,28 @@ def test_products_belong_to_the_caller_and_begin_in_out(bench: Bench) -> None:
     owners = {(path.stat().st_uid, path.stat().st_gid) for path in out.rglob("*")}
     assert owners == {(os.getuid(), os.getgid())}
     assert {oct(path.stat().st_mode & 0o777) for path in out.rglob("*")} == {"0o644", "0o755"}
+
+
+def test_what_a_passport_varies_can_be_set_and_is_said_promise_7(bench: Bench, tmp_path: Path) -> None:
+    """Host name, directories, and the user where the engine can map one; files are the caller's anyway."""
+    around = Surroundings("elsewhere", (12345, 54321), "/tmp/another/place", "/in/another/place")
+    source = tmp_path / "frame"
+    source.write_text("read")
+    mount = Mount(source, "/in/another/place/frame")
+
+    script = "uname -n >name; id -u >user; id -g >>user; pwd >place; cat /in/another/place/frame >frame"
+    result, out = bench.shell(script, surroundings=around, inputs=(mount,))
+
+    said = dict(result.isolation)
+    assert (result.ending, result.exit_status) == (Ending.EXITED, 0)
+    assert (out / "name").read_text().strip() == said["host name"] == "elsewhere"
+    assert (out / "user").read_text().split() == said["user"].split(":")
+    assert (out / "place").read_text().strip() == "/tmp/another/place"
+    assert (out / "frame").read_text() == "read"
+    assert result.cpu_user_ms is not None  # what the keeper noted is found there too
+    assert {path.stat().st_uid for path in out.iterdir()} == {os.getuid()}
+    if bench.engine.name == "bubblewrap":
+        assert said["user"] == "12345:54321"
 
 
 def test_host_name_and_standard_input_are_the_same_everywhere_promise_2(bench: Bench) -> None:

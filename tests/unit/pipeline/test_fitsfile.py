@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import Exit, FitsError
-from pipeline.fitsdigest import VOLATILE, digest_file
+from pipeline.fitsdigest import digest_file
 from pipeline.fitsfile import parse_token, read_hdus
+from pipeline.volatile import VOLATILE
 
 NAMES = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=1, max_size=6).map(lambda text: f"K{text}")
 TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
