@@ -1,14 +1,16 @@
 """What would happen to a step now: a hit, a miss or blocked, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from pipeline.caveats import carried
 from pipeline.errors import FitsError
 from pipeline.model import Step
+from pipeline.reasons import reasons
 from pipeline.record import Job
 from pipeline.resolve import Resolver
-from provenance.difference import differences
+from provenance.acceptances import Acceptance
 from provenance.model import Run
 from provenance.store import Store
 
@@ -43,6 +45,20 @@ class Forecast:
     """With its bytes, once all its inputs are there."""
     run: Run | None = None
     """The run that is believed, for a hit; the one that failed, where trying again would change nothing."""
+    roots: tuple[str, ...] = ()
+    """For a step that waits: the steps further up that have to run for a reason of their own."""
+    inherited: tuple[str, ...] = ()
+    """Caveats of what it is made from."""
+    accepted: Acceptance | None = None
+    """If the run is of another action, whose difference a person accepted."""
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a reader of its products should know; nothing before they are made."""
+        if self.outcome is not Outcome.HIT or self.run is None:
+            return ()
+        accepted = () if self.accepted is None else (self.accepted.caveat,)
+        return tuple(dict.fromkeys((*accepted, *self.run.caveats, *self.inherited)))
 
     @property
     def has_failed(self) -> bool:
@@ -80,33 +96,42 @@ def forecast(
     for up in upstream:
         if up.outcome is Outcome.BLOCKED:
             return Forecast(step, Outcome.BLOCKED, (f"needs {up.step.id}", *up.why))
-    waits = [up.step.id for up in upstream if up.outcome is Outcome.MISS]
-    if waits:
-        others = f" and {len(waits) - 1} more" if len(waits) > 1 else ""
-        return Forecast(step, Outcome.MISS, (f"waits for {waits[0]}{others}",))
+    roots = _roots(upstream)
+    if roots:
+        others = f" and {len(roots) - 1} more" if len(roots) > 1 else ""
+        why = f"waits for {roots[0]} ({before[roots[0]].why[0]}){others}"
+        return Forecast(step, Outcome.MISS, (why,), roots=roots)
     runs = {up.step.id: up.run for up in upstream if up.run is not None}
     try:
         job = resolver.job(step, runs)
+        inherited = _handed_on(upstream)
+        if inherited:
+            job = replace(job, caveats=inherited)
     except (FitsError, OSError) as error:
         return Forecast(step, Outcome.BLOCKED, (str(error),))
     found = store.lookup(job.action.key)
     if found.run is not None:
-        return Forecast(step, Outcome.HIT, ("same inputs, parameters and image",), job, found.run)
+        why = "same inputs, parameters and image" if found.accepted is None else found.accepted.caveat
+        known = Forecast(step, Outcome.HIT, (why,), job, found.run, inherited=inherited)
+        return known if found.accepted is None else replace(known, accepted=found.accepted)
     failed = found.failed
     if failed is not None and _will_last(failed) and not retry_failed:
         return Forecast(step, Outcome.BLOCKED, (f"{failed.cause}: {failed.reason}",), job, failed)
-    return Forecast(step, Outcome.MISS, _reasons(job, found.reason, store), job)
+    why_not = reasons(job, found.reason, store)
+    return Forecast(step, Outcome.MISS, why_not, job, inherited=inherited)
+
+
+def _roots(upstream: list[Forecast]) -> tuple[str, ...]:
+    """Name the steps that have to run first for a reason of their own: what lies between only waits."""
+    waits = (up for up in upstream if up.outcome is Outcome.MISS)
+    return tuple(dict.fromkeys(root for up in waits for root in (up.roots or (up.step.id,))))
+
+
+def _handed_on(upstream: list[Forecast]) -> tuple[str, ...]:
+    """List the caveats of what a step reads, each once, with the step in which it arose."""
+    return tuple(dict.fromkeys(text for up in upstream for text in carried(up.step.id, up.caveats)))
 
 
 def _will_last(run: Run) -> bool:
     """Tell whether a failure is of the inputs; a recipe that died of a signal may have lacked memory."""
     return run.cause in LASTING and run.signal is None
-
-
-def _reasons(job: Job, reason: str, store: Store) -> tuple[str, ...]:
-    """Say what made a known step into one that has to run."""
-    last = store.last_run(job.step.stage.value, job.step.unit)
-    if last is None:
-        return ("never run",)
-    changes = differences(store.action(last.action), job.action)
-    return changes or (reason,)

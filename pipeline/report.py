@@ -1,4 +1,4 @@
-"""The store read into values for people: a run or a product in full, a lineage, the reason of a step.
+"""The store read into values for people: a run or a product in full, a lineage.
 
 Reads, and neither writes nor prints; how a value looks on screen or as JSON is decided under `cli/`.
 """
@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.caveats import arose
 from pipeline.errors import UsageError
-from pipeline.forecast import Forecast
-from provenance.difference import differences
+from provenance.acceptances import Acceptance
 from provenance.documents import Pairs
 from provenance.lineage import ArtifactNode, ancestors, believed, descendants
-from provenance.model import Action, InputFile, Invocation, OutputFile, Purpose, Run
+from provenance.model import Action, InputFile, OutputFile, Run
+from provenance.pins import Pin
 from provenance.store import Store
 
 
@@ -22,6 +23,8 @@ class RunReport:
 
     run: Run
     action: Action
+    accepted: tuple[Acceptance, ...] = ()
+    """Where a person let it stand for another action; those taken back among them."""
 
     @property
     def step(self) -> str:
@@ -32,6 +35,11 @@ class RunReport:
     def changed(self) -> Pairs:
         """Parameters that are not at the recipe's default: long name and value."""
         return tuple(pair for pair in self.action.parameters if pair[0] not in self.run.defaults)
+
+    @property
+    def own_caveats(self) -> tuple[str, ...]:
+        """Caveats that arose in it, and not in what it was made from."""
+        return tuple(text for text in self.run.caveats if arose("", text)[0] == "")
 
     @property
     def options(self) -> Pairs:
@@ -53,6 +61,10 @@ class ProductReport:
     """Other runs that made the same bytes: replays, mostly."""
     read_by: tuple[Run, ...]
     """Runs that read it, newest first."""
+    pins: tuple[Pin, ...] = ()
+    """That hold it; those taken out are left out."""
+    pruned_at: str | None = None
+    """When it was pruned, if it is not there and was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,37 +99,6 @@ class Trace:
         return tuple(r for r in self.runs.values() if any(i.digest == digest for i in r.run.inputs))
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What a call of the command did with a step."""
-
-    when: str
-    """Start of that call; of the run, if no call that ended tells of it."""
-    outcome: str
-    """`hit`, `ran`, `failed` or `blocked`."""
-    why: tuple[str, ...]
-    """As the call saw it."""
-    run: str | None
-    """The run made, or the one believed."""
-    before: str | None = None
-    """The attempt before that run; None if it was the first."""
-    changes: tuple[str, ...] = ()
-    """What that run was asked otherwise than the attempt before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a step ran, or will."""
-
-    step: str
-    last: Past | None
-    """What the last call of the command did with it; None if it never came up."""
-    ran: Past | None
-    """When it ran last, if the last call did not run it."""
-    now: Forecast | None
-    """What would happen now; None if that cannot be told, or it is not in the plan."""
-
-
 def step_id(stage: str, unit: str) -> str:
     """Write the id of a step."""
     return f"{stage}:{unit}"
@@ -131,7 +112,7 @@ def report_run(store: Store, run: Run) -> RunReport:
     ProvenanceError
         Its action is missing or unreadable.
     """
-    return RunReport(run, store.action(run.action))
+    return _report(store, run, store.acceptances())
 
 
 def report_file(store: Store, digest: str, called: str = "") -> ProductReport | FrameReport | RunReport:
@@ -169,6 +150,8 @@ def report_file(store: Store, digest: str, called: str = "") -> ProductReport | 
             made=report_run(store, maker),
             also_made_by=tuple(run.run for run in makers if run is not maker),
             read_by=readers,
+            pins=tuple(p for p in store.pins() if p.unpinned is None and p.said.digest == digest),
+            pruned_at=None if store.objects.has(digest) else _pruned_at(store, digest),
         )
     seen = [item for run in readers for item in run.inputs if item.digest == digest]
     if not seen:
@@ -177,6 +160,11 @@ def report_file(store: Store, digest: str, called: str = "") -> ProductReport | 
             "it may be of another store, or was edited since; `clio check` finds edited products",
         )
     return FrameReport(seen[0], readers)
+
+
+def _pruned_at(store: Store, digest: str) -> str | None:
+    said, _ = store.dropped().get(digest, (None, None))
+    return said.at if said else None
 
 
 def read_log(store: Store, run: Run) -> str:
@@ -200,11 +188,14 @@ def trace(store: Store, digests: tuple[str, ...], *, down: bool = False) -> Trac
     walk = descendants if down else ancestors
     artifacts: dict[str, ArtifactNode] = {}
     runs: dict[str, RunReport] = {}
+    accepted = store.acceptances()
     for digest in digests:
         found = walk(store, digest)
         artifacts |= {node.digest: node for node in found.artifacts if node.digest not in artifacts}
         runs |= {
-            node.run: report_run(store, store.run(node.run)) for node in found.runs if node.run not in runs
+            node.run: _report(store, store.run(node.run), accepted)
+            for node in found.runs
+            if node.run not in runs
         }
     return Trace(digests, "down" if down else "up", artifacts, runs)
 
@@ -221,66 +212,9 @@ def newest_runs(store: Store, stage: str, *, successful: bool = False) -> dict[s
     successful : bool
         Pass over runs that failed.
     """
-    found: dict[str, list[Run]] = {}
-    for run in store.runs(stage=stage):
-        if run.is_success or not successful:
-            found.setdefault(run.unit, []).append(run)
-    return {unit: _newest(found[unit]) for unit in sorted(found)}
+    return {run.unit: run for run in store.newest_runs(stage, successful=successful)}
 
 
-def reason(
-    store: Store, stage: str, unit: str, *, calls: tuple[Invocation, ...], now: Forecast | None
-) -> Reason:
-    """Say why a step ran, or will.
-
-    Parameters
-    ----------
-    store : Store
-        The store.
-    stage, unit : str
-        The step.
-    calls : tuple of Invocation
-        Earlier calls of the command, newest first.
-    now : Forecast, optional
-        What would happen to it now.
-    """
-    pasts = [
-        Past(call.started, step.outcome, step.why, step.run)
-        for call in calls
-        for step in call.steps
-        if (step.stage, step.unit) == (stage, unit)
-    ]
-    runs = tuple(run for run in store.runs(stage=stage, unit=unit) if run.purpose is Purpose.RUN)
-    known = {past.run for past in pasts if past.outcome in ("ran", "failed")}
-    # A call that was killed left runs and no word of itself.
-    pasts += [_orphan(run) for run in runs if run.run not in known]
-    pasts.sort(key=lambda past: past.when, reverse=True)
-    last = pasts[0] if pasts else None
-    ran = next((past for past in pasts if past.outcome in ("ran", "failed")), None)
-    return Reason(
-        step=step_id(stage, unit),
-        last=_compared(store, last, runs),
-        ran=None if ran is last else _compared(store, ran, runs),
-        now=now,
-    )
-
-
-def _orphan(run: Run) -> Past:
-    return Past(run.started, "ran" if run.is_success else "failed", (), run.run)
-
-
-def _compared(store: Store, past: Past | None, runs: tuple[Run, ...]) -> Past | None:
-    """Add what a run was asked otherwise than the attempt before it; a hit was asked nothing new."""
-    if past is None or past.outcome not in ("ran", "failed"):
-        return past
-    this = next((run for run in runs if run.run == past.run), None)
-    before = next((run for run in runs if run.run < (past.run or "")), None)
-    if this is None or before is None:
-        return past
-    changes = differences(store.action(before.action), store.action(this.action))
-    return Past(past.when, past.outcome, past.why, past.run, before.run, changes)
-
-
-def _newest(runs: list[Run]) -> Run:
-    proper = [run for run in runs if run.purpose in (Purpose.RUN, Purpose.IMPORT)]
-    return (proper or runs)[0]
+def _report(store: Store, run: Run, accepted: tuple[Acceptance, ...]) -> RunReport:
+    ours = tuple(item for item in accepted if item.said.run == run.run)
+    return RunReport(run, store.action(run.action), ours)

@@ -3,7 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.report import FrameReport, Past, ProductReport, Reason, RunReport, Trace
+    from pipeline.causes import Cause
+    from pipeline.report import FrameReport, ProductReport, RunReport, Trace
+    from pipeline.why import Now, Past, Reason
+    from provenance.acceptances import Acceptance
     from provenance.model import Run
 
 Document = dict[str, Any]
@@ -19,6 +22,7 @@ def run_document(report: "RunReport") -> Document:
         "product": None,
         "run": record | {"step": report.step, "changed_parameters": dict(report.changed)},
         "action": action,
+        "accepted": [acceptance_document(item) for item in report.accepted],
     }
 
 
@@ -34,6 +38,8 @@ def product_document(report: "ProductReport") -> Document:
         "qc": dict(item.qc),
         "path": str(report.path),
         "is_there": report.is_there,
+        "pruned_at": report.pruned_at,
+        "pins": [{"at": pin.said.at, "reason": pin.said.reason} for pin in report.pins],
         "also_made_by": list(report.also_made_by),
         "read_by": [run_row(run) for run in report.read_by],
     }
@@ -92,12 +98,57 @@ def trace_document(trace: "Trace") -> Document:
 
 def reason_document(reason: "Reason") -> Document:
     """Describe why a step ran, or will."""
-    now = reason.now
     return {
         "step": reason.step,
         "last": _past(reason.last),
         "ran": _past(reason.ran),
-        "now": now and {"outcome": now.outcome.value, "why": list(now.why)},
+        "now": None if reason.now is None else now_document(reason.now),
+        "accepted": [acceptance_document(item) for item in reason.accepted],
+    }
+
+
+def now_document(now: "Now") -> Document:
+    """Describe what would become of a step now."""
+    found = now.forecast
+    return {
+        "outcome": found.outcome.value,
+        "why": list(found.why),
+        "waits_for": list(found.roots),
+        "if_unchanged": now.if_unchanged and now.if_unchanged.value,
+        "caveats": list(found.caveats),
+        "before": now.against and now.against.run,
+        "before_at": now.against and now.against.when,
+        "causes": [cause_document(cause) for cause in now.causes],
+    }
+
+
+def cause_document(cause: "Cause") -> Document:
+    """Describe a cause, with what made it so."""
+    return {
+        "kind": cause.kind.value,
+        "step": cause.step,
+        "text": cause.text,
+        "name": cause.name or None,
+        "old": cause.old,
+        "new": cause.new,
+        "is_told": cause.is_told,
+        "causes": [cause_document(inner) for inner in cause.causes],
+    }
+
+
+def acceptance_document(acceptance: "Acceptance") -> Document:
+    """Describe an acceptance, and what became of it."""
+    said, back = acceptance.said, acceptance.revoked
+    return {
+        "acceptance": acceptance.statement,
+        "step": said.step,
+        "action": said.action,
+        "run": said.run,
+        "differences": list(said.differences),
+        "reason": said.reason,
+        "at": said.at,
+        "revoked_at": back and back.at,
+        "revoked_reason": back and back.reason,
     }
 
 
@@ -114,6 +165,7 @@ def _traced_run(report: "RunReport") -> Document:
         "platform": action.platform,
         "changed_parameters": dict(report.changed),
         "caveats": list(run.caveats),
+        "accepted": [acceptance_document(item) for item in report.accepted],
         "inputs": [{"tag": i.tag, "name": i.name, "digest": i.digest} for i in run.inputs],
         "outputs": [{"tag": o.tag, "name": o.name, "digest": o.digest} for o in run.outputs],
     }
@@ -122,11 +174,13 @@ def _traced_run(report: "RunReport") -> Document:
 def _past(past: "Past | None") -> Document | None:
     if past is None:
         return None
+    compared = past.compared
     return {
         "when": past.when,
         "outcome": past.outcome,
         "why": list(past.why),
         "run": past.run,
-        "before": past.before,
-        "changes": list(past.changes),
+        "before": compared and compared.run,
+        "before_at": compared and compared.when,
+        "causes": [] if compared is None else [cause_document(cause) for cause in compared.causes],
     }

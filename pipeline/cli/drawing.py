@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.text import Text
 from rich.tree import Tree
 
-from pipeline.cli.sheets import counted, digits
-from pipeline.tags import RAW_TAGS, STATIC_TAGS
+from pipeline.cli.sheets import acceptance_words, counted, digits
+from pipeline.structure import STATICS
+from pipeline.tags import RAW_TAGS
 
 if TYPE_CHECKING:
     from pipeline.report import RunReport, Trace
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item", "InputFile", "OutputFile")
 
 _RAW = frozenset(rule.tag for rule in RAW_TAGS)
-_STATIC = frozenset(rule.tag for rule in STATIC_TAGS)
+_STATIC = frozenset(STATICS)
 
 
 def draw(trace: "Trace", *, unfolded: bool) -> tuple[Tree, ...]:
@@ -55,7 +56,8 @@ class _Pen:
         maker = self._trace.maker(digest)
         if maker is None:
             return Tree(_named(node.tag, node.name, digest, node.seen_at))
-        tree = Tree(_made(node, maker))
+        # What was carried on from further up stands there; here, if here is where one looks first.
+        tree = Tree(_made(node, maker, is_first=not self._drawn))
         self._drawn.add(maker.run.run)
         known = []
         for item in maker.run.inputs if self._unfolded else self._fold(tree, maker.run.inputs):
@@ -144,22 +146,24 @@ def _listed(items: "list[InputFile]") -> Text:
     return Text(", ").join(words)
 
 
-def _made(node: "ArtifactNode", maker: "RunReport") -> Text:
+def _made(node: "ArtifactNode", maker: "RunReport", *, is_first: bool) -> Text:
     head = Text.assemble((node.tag, "bold"), " ", (digits(node.digest), "dim"), f" from {maker.step}")
     if node.also_made_by:
         head.append(f", the same bytes also from {len(node.also_made_by)} other runs")
-    return head.append_text(_about(maker))
+    return head.append_text(_about(maker, is_first=is_first))
 
 
-def _about(report: "RunReport") -> Text:
+def _about(report: "RunReport", *, is_first: bool = False) -> Text:
     """Say by what a run was done, and what a reader should know of it."""
     words = [report.action.recipe, f"image {digits(report.action.image)}"]
     words += [f"{name}={value}" for name, value in report.options]
     about = Text(f"\n{', '.join(words)}")
     if not report.run.is_success:
         about.append(f"\n{report.run.status.value}: {report.run.reason or report.run.cause}", style="red")
-    for caveat in report.run.caveats:
+    for caveat in report.run.caveats if is_first else report.own_caveats:
         about.append(f"\ncaveat: {caveat}", style="yellow")
+    for accepted in report.accepted:
+        about.append(f"\n{acceptance_words(accepted)}", style="yellow")
     return about
 
 

@@ -103,6 +103,6 @@ def _artifact_lines(group: "tuple[ArtifactNode, ...]") -> tuple[str, ...]:
 
 def _run_lines(report: "RunReport") -> tuple[str, ...]:
     options = tuple(f"{name}={value}" for name, value in report.options)
-    caveats = tuple(f"caveat: {caveat}" for caveat in report.run.caveats)
+    caveats = tuple(f"caveat: {caveat}" for caveat in report.own_caveats)
     head = (report.action.recipe, report.step, f"image {digits(report.action.image)}")
     return (*head, *options, *caveats)

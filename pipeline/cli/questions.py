@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.options import Json, Workspace, open_reduction
-from pipeline.cli.output import OUTPUT, seconds
+from pipeline.cli.output import OUTPUT, in_words, seconds
 from pipeline.cli.references import (
     FoundFile,
     FoundRuns,
@@ -21,9 +21,11 @@ from pipeline.errors import PipelineError, UsageError
 
 if TYPE_CHECKING:
     from pipeline.forecast import Forecast
+    from pipeline.image import Package
     from pipeline.reduce import Reduction
-    from pipeline.report import FrameReport, ProductReport, Reason, RunReport, Trace
-    from provenance.model import Invocation, Run
+    from pipeline.report import FrameReport, ProductReport, RunReport, Trace
+    from pipeline.why import Reason, Teller
+    from provenance.model import Run
     from provenance.store import Store
 
 All = Annotated[bool, typer.Option("--all", help="Leave nothing out.")]
@@ -96,27 +98,40 @@ def why(
             show_default=False,
         ),
     ],
+    everything: All = False,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
-    """Say why a step ran the last time, and what would become of it now.
+    """Say why a step ran the last time, and what would become of it now, down to what began it.
+
+    It is compared with the nearest earlier action of the same step. An input that is another product is
+    followed to the run that made it, and so on, up to what a person changed.
 
     Example: `clio why flat`
     """
-    from pipeline import report
-
     with open_reduction(workspace) as reduction:
         now, problem = _forecasts(reduction)
-        calls = _calls(reduction)
         try:
-            steps = _steps_meant(reduction.store, reference, now, calls)
+            steps = _steps_meant(reduction.store, reference, now)
         except UsageError as error:
             raise UsageError(error.message, error.hint or problem or "`clio plan` lists the steps") from error
-        reasons = [
-            report.reason(reduction.store, stage, unit, calls=calls, now=now.get(f"{stage}:{unit}"))
-            for stage, unit in steps
-        ]
-    _print_reasons(reference, reasons, problem, as_json)
+        tell, place = teller(reduction, now), str(reduction.settings.root)
+        reasons = [tell.reason(stage, unit, place) for stage, unit in steps]
+    _print_reasons(reference, reasons, problem, everything, as_json)
+
+
+def teller(reduction: "Reduction", forecasts: "dict[str, Forecast]") -> "Teller":
+    """Make what follows reasons to their cause."""
+    from pipeline.reasons import Explainer
+    from pipeline.why import Teller
+
+    library = reduction.library
+    images = {image.config_digest: image for image in library.list()}
+
+    def packages(digest: str) -> "tuple[Package, ...] | None":
+        return library.packages(images[digest]) if digest in images else None
+
+    return Teller(reduction.store, reduction.resolver, Explainer(reduction.store, packages), forecasts)
 
 
 def _report(store: "Store", found: FoundRuns | FoundFile) -> "RunReport | ProductReport | FrameReport":
@@ -159,7 +174,7 @@ def _show_steps(reference: str, runs: "tuple[Run, ...]", as_json: bool) -> None:
     OUTPUT.table(
         columns,
         (
-            (f"{run.stage}:{run.unit}", run.status.value, run.started, seconds(run.wall_ms), tags)
+            (f"{run.stage}:{run.unit}", in_words(run.status.value), run.started, seconds(run.wall_ms), tags)
             for run, tags in zip(runs, made, strict=True)
         ),
     )
@@ -225,16 +240,7 @@ def _forecasts(reduction: "Reduction") -> "tuple[dict[str, Forecast], str]":
         return {}, error.message
 
 
-def _calls(reduction: "Reduction") -> "tuple[Invocation, ...]":
-    """List the calls of this workspace, newest first; of all that share the store, if it was moved."""
-    calls = reduction.store.invocations()
-    ours = tuple(call for call in calls if call.workspace == str(reduction.settings.root))
-    return ours or calls
-
-
-def _steps_meant(
-    store: "Store", reference: str, now: "dict[str, Forecast]", calls: "tuple[Invocation, ...]"
-) -> tuple[tuple[str, str], ...]:
+def _steps_meant(store: "Store", reference: str, now: "dict[str, Forecast]") -> tuple[tuple[str, str], ...]:
     """List stage and unit of the steps that a reference means: planned ones, then those only remembered."""
     from pipeline.report import newest_runs
 
@@ -244,7 +250,8 @@ def _steps_meant(
         return ((run.stage, run.unit),)
     units = {f.step.unit: None for f in now.values() if f.step.stage.value == stage}
     if not units:
-        units |= {step.unit: None for call in calls[:1] for step in call.steps if step.stage == stage}
+        call = store.last_invocation()
+        units |= {step.unit: None for step in (call.steps if call else ()) if step.stage == stage}
         units |= dict.fromkeys(newest_runs(store, stage))
     found = match_units(units, unit) or match_units(newest_runs(store, stage), unit)
     if not found:
@@ -252,7 +259,9 @@ def _steps_meant(
     return tuple((stage, name) for name in found)
 
 
-def _print_reasons(reference: str, reasons: "list[Reason]", problem: str, as_json: bool) -> None:
+def _print_reasons(
+    reference: str, reasons: "list[Reason]", problem: str, everything: bool, as_json: bool
+) -> None:
     from pipeline.cli import documents, sheets
 
     if as_json:
@@ -260,6 +269,6 @@ def _print_reasons(reference: str, reasons: "list[Reason]", problem: str, as_jso
         OUTPUT.document("clio-why/1", {"reference": reference, "steps": steps, "problem": problem or None})
         return
     for reason in reasons:
-        OUTPUT.line("\n".join(sheets.reason_lines(reason, has_plan=not problem)))
+        OUTPUT.line("\n".join(sheets.reason_lines(reason, has_plan=not problem, everything=everything)))
     if problem:
         OUTPUT.say(f"what would happen now cannot be told: {problem}")

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.cli.output import seconds
+from pipeline.cli.output import in_words, seconds
 
 if TYPE_CHECKING:
-    from pipeline.forecast import Forecast
-    from pipeline.report import FrameReport, Past, ProductReport, Reason, RunReport
+    from pipeline.reasons import Comparison
+    from pipeline.report import FrameReport, ProductReport, RunReport
+    from pipeline.why import Now, Past, Reason
+    from provenance.acceptances import Acceptance
     from provenance.documents import Pairs
     from provenance.model import Choice, InputFile, OutputFile, Run
 
@@ -64,7 +66,12 @@ def product_lines(report: "ProductReport", *, everything: bool) -> Lines:
         yield _labelled("data digest", item.data_digest)
     yield _labelled("size", _size(item.size))
     lost = "" if report.is_there else " (not there: `clio run` makes it again)"
+    if report.pruned_at:
+        lost = f" (pruned {report.pruned_at}: `clio restore {digits(item.digest)}` brings it back)"
     yield _labelled("lies at", f"{report.path}{lost}")
+    for pin in report.pins:
+        why = f": {pin.said.reason}" if pin.said.reason else ""
+        yield _labelled("pinned", f"{pin.said.at}{why}")
     for run in report.also_made_by:
         yield _labelled("also from", f"run {run}")
     yield from _readers(report.read_by, everything)
@@ -87,19 +94,39 @@ def frame_lines(report: "FrameReport", *, everything: bool) -> Lines:
     yield from _readers(report.read_by, everything)
 
 
-def reason_lines(reason: "Reason", *, has_plan: bool) -> Lines:
-    """Say why a step ran, or will; without a plan, nothing of what would happen now."""
+def reason_lines(reason: "Reason", *, has_plan: bool, everything: bool) -> Lines:
+    """Say why a step ran, or will.
+
+    Parameters
+    ----------
+    reason : Reason
+        The step.
+    has_plan : bool
+        Whether it can be told what would happen now.
+    everything : bool
+        Every card and package that differs.
+    """
     yield reason.step
     if reason.last is None:
         yield _labelled("last call", "it never came up")
     else:
-        yield from _past("last call", reason.last, outcome=reason.last.outcome)
+        yield from _past("last call", reason.last, reason.last.outcome, everything)
     if reason.ran is not None:
-        yield from _past("last ran", reason.ran, outcome="" if reason.ran.outcome == "ran" else "failed")
+        outcome = "" if reason.ran.outcome == "ran" else "failed"
+        yield from _past("last ran", reason.ran, outcome, everything)
     if reason.now is not None:
-        yield from _forecast(reason.now)
+        yield from _now(reason.now, everything)
     elif has_plan:
         yield _labelled("now", "not in the plan: its frames are gone, or the settings leave it out")
+    for accepted in reason.accepted:
+        yield _labelled("accepted", acceptance_words(accepted).removeprefix("accepted: "))
+
+
+def acceptance_words(acceptance: "Acceptance") -> str:
+    """Say what was accepted, when and why, and whether it still holds."""
+    said, back = acceptance.said, acceptance.revoked
+    taken_back = f"; taken back {back.at}{f': {back.reason}' if back.reason else ''}" if back else ""
+    return f"accepted: {said.reason} ({'; '.join(said.differences)}; {said.at}{taken_back})"
 
 
 def in_bytes(size: int | None) -> str:
@@ -153,9 +180,11 @@ def _outcome(report: "RunReport") -> Lines:
     run = report.run
     yield _labelled("step", report.step)
     purpose = "" if run.purpose.value == "run" else f" ({run.purpose.value})"
-    yield _labelled("status", f"{run.status.value}{purpose}")
+    yield _labelled("status", f"{in_words(run.status.value)}{purpose}")
     for caveat in run.caveats:
         yield _labelled("caveat", caveat)
+    for accepted in report.accepted:
+        yield _labelled("accepted", acceptance_words(accepted).removeprefix("accepted: "))
     if run.cause:
         yield _labelled("cause", run.cause)
     if run.reason:
@@ -236,26 +265,53 @@ def _choice(choice: "Choice") -> Lines:
         yield f"{'':16} not {other}"
 
 
-def _past(label: str, past: "Past", *, outcome: str) -> Lines:
+def _past(label: str, past: "Past", outcome: str, everything: bool) -> Lines:
     run = f" (run {past.run})" if past.run else ""
     first, *rest = past.why or ("the call that ran it was killed before it could say why",)
     yield _labelled(label, ": ".join(filter(None, (past.when, outcome, f"{first}{run}"))))
-    for why in rest:
-        yield _labelled("", why)
-    if past.before and past.changes and past.changes != past.why:
-        yield _labelled("", f"against run {past.before}:")
-        yield from (_labelled("", f"  {change}") for change in past.changes)
-    elif past.before and not past.changes:
-        yield _labelled("", f"it was asked the same as run {past.before}")
+    if past.compared is None or not past.compared.causes:
+        yield from (_labelled("", why) for why in rest)
+    if past.compared is not None:
+        yield from _compared(past.compared, past.why, everything)
 
 
-def _forecast(now: "Forecast") -> Lines:
+def _compared(compared: "Comparison", why: tuple[str, ...], everything: bool) -> Lines:
+    from pipeline.cli.chains import chain_lines
+
+    failed = "" if compared.is_success else ", which failed"
+    against = f"run {compared.run} of {compared.when}{failed}"
+    if not compared.causes:
+        yield _labelled("", f"it was asked the same as {against}")
+        return
+    lines = list(chain_lines(compared.causes, everything=everything))
+    if lines == list(why):
+        yield _labelled("", f"against {against}")
+        return
+    yield _labelled("", f"against {against}:")
+    yield from (_labelled("", f"  {line}") for line in lines)
+
+
+def _now(now: "Now", everything: bool) -> Lines:
+    from pipeline.cli.chains import chain_lines
+
+    found = now.forecast
     words = {"hit": "nothing to do", "miss": "would run", "blocked": "cannot run"}
-    first, *rest = now.why
-    yield _labelled("now", f"{words[now.outcome.value]}: {first}")
-    for why in rest:
-        yield _labelled("", why)
-    for hint in dict.fromkeys(problem.hint for problem in now.step.problems if problem.hint):
+    if found.outcome.value == "miss" and now.causes:
+        head = "waits" if found.roots else "would run"
+        against = f", against run {now.against.run} of {now.against.when}" if now.against else ""
+        yield _labelled("now", f"{head}{against}:")
+        yield from (_labelled("", f"  {line}") for line in chain_lines(now.causes, everything=everything))
+        if now.if_unchanged is not None and now.if_unchanged.value == "hit":
+            yield _labelled("", "if what it waits for comes out as before, there is nothing to do")
+    else:
+        first, *rest = found.why
+        yield _labelled("now", f"{words[found.outcome.value]}: {first}")
+        for why in rest:
+            yield _labelled("", why)
+    for caveat in found.caveats:
+        if caveat not in found.why:
+            yield _labelled("caveat", caveat)
+    for hint in dict.fromkeys(problem.hint for problem in found.step.problems if problem.hint):
         yield _labelled("hint", hint)
 
 

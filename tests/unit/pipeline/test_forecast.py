@@ -30,7 +30,9 @@ def test_a_changed_parameter_is_named_and_what_follows_waits(narrow: Workspace) 
     found = forecast(narrow)
 
     assert found[f"flat:{FLAT}:01"].why == ("parameter muse.muse_flat.order: 5 -> 7",)
-    assert found[f"wave:{ARC}:01"].why == (f"waits for flat:{FLAT}:01",)
+    cause = "parameter muse.muse_flat.order: 5 -> 7"
+    assert found[f"wave:{ARC}:01"].why == (f"waits for flat:{FLAT}:01 ({cause})",)
+    assert found["combine:1001"].roots == (f"flat:{FLAT}:01",)
     assert found["combine:1001"].outcome is Outcome.MISS
 
 
@@ -65,5 +67,5 @@ def test_a_failure_is_a_miss_that_tells_how_it_failed(narrow: Workspace) -> None
 
     assert (found.outcome, found.why) == (
         Outcome.MISS,
-        ("failed before: the recipe met its memory limit",),
+        ("failed before: the recipe met its memory limit; raise [clio] memory_gb, or reduce fewer IFUs",),
     )

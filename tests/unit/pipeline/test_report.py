@@ -4,20 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from builders import frame
-from history import BROKEN_UNIT, EXPOSURE_UNIT, FLAT_UNIT, History, call, keep, outcome, raw, write_history
+from history import BROKEN_UNIT, FLAT_UNIT, History, keep, write_history
 
 from pipeline.errors import UsageError
-from pipeline.forecast import Forecast, Outcome
-from pipeline.model import FrameInput, Stage, Step
 from pipeline.report import (
     FrameReport,
-    Past,
     ProductReport,
     RunReport,
     newest_runs,
     read_log,
-    reason,
     report_file,
     report_run,
     trace,
@@ -145,65 +140,3 @@ def test_trace_of_several_products_names_nothing_twice(store: Store, history: Hi
 def test_newest_runs_leave_out_failures_when_asked_to(store: Store, history: History) -> None:
     assert newest_runs(store, "flat") == {FLAT_UNIT: history.flat, BROKEN_UNIT: history.broken}
     assert newest_runs(store, "flat", successful=True) == {FLAT_UNIT: history.flat}
-
-
-def test_reason_tells_the_last_call_and_the_last_time_it_ran(
-    store: Store, history: History, tmp_path: Path
-) -> None:
-    calls = (
-        call(store, 11, tmp_path, outcome(history.flat, "hit", "same inputs, parameters and image")),
-        call(store, 10, tmp_path, outcome(history.flat, "ran", "never run")),
-    )
-    found = reason(store, "flat", FLAT_UNIT, calls=calls, now=None)
-
-    same = ("same inputs, parameters and image",)
-    assert found.last == Past("2026-11-23T00:11:59.000Z", "hit", same, history.flat.run)
-    assert found.ran == Past("2026-11-23T00:10:59.000Z", "ran", ("never run",), history.flat.run)
-    assert found.now is None
-
-
-def test_reason_compares_a_run_with_the_attempt_before(
-    store: Store, history: History, tmp_path: Path
-) -> None:
-    again = keep(
-        *(store, "muse_flat", 12, FLAT_UNIT),
-        inputs=history.flat.inputs,
-        outputs=history.flat.outputs,
-        changed={"order": "8"},
-    )
-    calls = (call(store, 13, tmp_path, outcome(again, "ran", "image: a -> b")),)
-    found = reason(store, "flat", FLAT_UNIT, calls=calls, now=None)
-
-    assert found.last == Past(
-        *("2026-11-23T00:13:59.000Z", "ran", ("image: a -> b",), again.run, history.flat.run),
-        changes=("parameter muse.muse_flat.order: 7 -> 8",),
-    )
-    assert found.ran is None
-
-
-def test_reason_knows_a_run_whose_call_was_killed(store: Store, history: History) -> None:
-    found = reason(store, "flat", BROKEN_UNIT, calls=(), now=None)
-
-    assert found.last == Past("2026-11-23T00:03:00.000Z", "failed", (), history.broken.run)
-
-
-def test_reason_of_a_step_that_never_came_up_is_what_would_happen(store: Store) -> None:
-    step = Step(
-        *("scibasic:x", Stage.SCIBASIC, "muse_scibasic", "x", "NGC 1", (1,)),
-        inputs=(FrameInput("OBJECT", frame("OBJECT")),),
-        parameters=(),
-        expected=(),
-    )
-    now = Forecast(step, Outcome.MISS, ("never run",))
-
-    found = reason(store, "scibasic", "x", calls=(), now=now)
-    assert (found.step, found.last, found.ran, found.now) == ("scibasic:x", None, None, now)
-
-
-def test_reason_passes_over_other_steps(store: Store, history: History, tmp_path: Path) -> None:
-    calls = (call(store, 10, tmp_path, outcome(history.bias, "ran", "never run")),)
-    keep(store, "muse_scibasic", 14, "another", inputs=(raw("OBJECT", 2),), outputs=history.exposure.outputs)
-
-    found = reason(store, "scibasic", EXPOSURE_UNIT, calls=calls, now=None)
-    assert found.last is not None
-    assert found.last.run == history.exposure.run

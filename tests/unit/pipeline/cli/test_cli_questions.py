@@ -107,7 +107,7 @@ def test_show_gives_cause_and_reason_of_a_failure(clio: Clio, history: History) 
 def test_show_gives_the_caveats(clio: Clio) -> None:
     shown = lines(clio("show", "scibasic"))
 
-    assert "  status      caveat" in shown
+    assert "  status      ok with caveats" in shown
     assert "  caveat      the flat-field spectrum was taken out again" in shown
 
 
@@ -182,7 +182,7 @@ def test_show_as_json_holds_the_record_and_the_action(clio: Clio, history: Histo
     made = history.flat.outputs[0]
 
     found = document(clio("show", made.digest, "--json"))
-    assert list(found) == ["schema", "reference", "kind", "product", "run", "action"]
+    assert list(found) == ["schema", "reference", "kind", "product", "run", "action", "accepted"]
     assert (found["schema"], found["kind"]) == ("clio-show/1", "product")
     assert found["product"]["digest"] == made.digest
     assert found["product"]["qc"] == dict(made.qc)
@@ -363,7 +363,7 @@ def test_why_tells_the_last_call_the_last_run_and_what_is_new(
         f"flat:{FLAT_UNIT}",
         f"  last call   2026-11-23T00:13:59.000Z: hit: same inputs, parameters and image (run {again.run})",
         f"  last ran    2026-11-23T00:12:59.000Z: image: a -> b (run {again.run})",
-        f"              against run {history.flat.run}:",
+        f"              against run {history.flat.run} of {history.flat.started}:",
         "                parameter muse.muse_flat.order: 7 -> 8",
     ]
 
@@ -399,7 +399,8 @@ def test_why_says_that_a_run_like_the_one_before_was_asked_nothing_new(
 
     assert shown[1:3] == [
         f"  last call   2026-11-23T00:12:59.000Z: failed: recipe error: no light (run {again.run})",
-        f"              it was asked the same as run {history.broken.run}",
+        "              it was asked the same as "
+        f"run {history.broken.run} of {history.broken.started}, which failed",
     ]
 
 
@@ -411,7 +412,11 @@ def test_why_tells_what_would_happen_now(clio: Clio, workspace: Path) -> None:
     assert [line for line in shown if not line.startswith(" ")] == [
         f"bias:{unit}" for unit in ("2023-02-25T14:24:00:01", "2023-02-25T14:24:00:02")
     ]
-    assert shown[1:3] == ["  last call   it never came up", "  now         would run: never run"]
+    assert shown[1:4] == [
+        "  last call   it never came up",
+        "  now         would run:",
+        "                never run",
+    ]
     found = document(clio("why", "scipost", "--json"))
     assert found["problem"] is None
     assert found["steps"][0]["now"]["outcome"] == "miss"

@@ -65,6 +65,8 @@ def paths(value: object, known: dict[str, str], at: str = "") -> Iterator[str]:
         ("image", "show"),
         ("scan",),
         ("plan",),
+        ("plan", "--why"),
+        ("accept", "--list"),
         ("status",),
     ],
     ids=" ".join,
