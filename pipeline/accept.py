@@ -4,53 +4,27 @@ References
 ----------
 Failures of esorex 3.13.6 with the MUSE recipes 2.8.7 that end with status 0, each reproduced: a full disk,
 an empty or truncated input, a calibration under a wrong tag, a filter nobody knows, a fit that did not
-converge, exposures that were not matched.
+converge, exposures that were not matched or matched wrongly. `docs/acceptance.md` has the list.
 """
 
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass
 
 from pipeline import keywords as kw
+from pipeline.alignment import wrong_alignment
 from pipeline.engine import Ending, EngineResult
+from pipeline.messages import complaints, doubts, explained, known, telling
 from pipeline.model import Expected
 from pipeline.products import Product, filter_of, used_frames
 
-_LEVEL = re.compile(r"\[\s*(WARNING|ERROR)\s*\]\s*(.*)")
-_IFU_MISSING = re.compile(r"(?:Channel|specified) for IFU\s+(\d+)")
+_IFU_MISSING = re.compile(r"(?:Channel|specified|loaded) for IFU\s+(\d+)")
 """Said of every IFU that is not there; a failure only of one that is."""
-LEAST_MATCHES = 3
-"""Sources by which an exposure must be matched with another for its offset to be believed."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownMessage:
-    """A warning of the recipes that means more, or less, than it says."""
-
-    pattern: str
-    is_failure: bool
-    """Whether the products cannot be believed; else they are accepted with a caveat."""
-    meaning: str
-
-
-KNOWN_MESSAGES = (
-    KnownMessage(r"EXTINCT_TABLE missing", True, "no correction for extinction: fluxes are some 6 % low"),
-    KnownMessage(r"could not be loaded, it will be ignored", True, "an input was left out"),
-    KnownMessage(r"we already have IFU \d+ of exposure", True, "the same pixel table was given twice"),
-    KnownMessage(r"Flux calibration returned rc=", True, "the cube is not calibrated in flux"),
-    KnownMessage(r"did not converge", True, "a fit did not converge"),
-    KnownMessage(r"Adapt pixel table to STD_RESPONSE", False, "the flat-field spectrum was taken out again"),
-)
-"""Measured; anything at level ERROR is a failure without standing here."""
-
 NOT_LISTED = {
     "muse_scipost": frozenset({"FILTER_LIST", "OFFSET_LIST"}),
     "muse_exp_combine": frozenset({"FILTER_LIST", "OFFSET_LIST"}),
 }
 """Calibrations that a recipe reads, or needs not read, without naming them in its products."""
-
-_BUNIT_OF_FLUX = "erg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +49,7 @@ class Verdict:
     cause: str
     """Kind of failure; empty if accepted."""
     reason: str
-    """The failure in a sentence; empty if accepted."""
+    """The failure in a sentence, and what to do behind a semicolon; empty if accepted."""
     caveats: tuple[str, ...]
     """What a person should know of products that were accepted."""
     warnings: int
@@ -110,35 +84,32 @@ def accept(
     Verdict
         The first thing that is wrong, the engine's word before the log's before the products'.
     """
-    messages = [(match[1], match[2].strip()) for match in map(_LEVEL.search, log.splitlines()) if match]
-    errors = [text for level, text in messages if level == "ERROR"]
-    warnings = [text for level, text in messages if level == "WARNING"]
+    errors, warnings = complaints(log)
+    caveats = list(doubts(warnings))
     cause, reason = _ending(result, errors)
     if not cause:
         cause, reason = _from_log(given, errors, warnings)
     if not cause and faults:
         cause, reason = "unproven", faults[0]
     if not cause:
-        cause, reason = _from_products(given, products)
-    caveats = tuple(
-        dict.fromkeys(
-            f"{known.meaning} ({text})"
-            for text in warnings
-            for known in KNOWN_MESSAGES
-            if not known.is_failure and re.search(known.pattern, text)
-        )
-    )
-    return Verdict(cause, reason, caveats, len(warnings), len(errors))
+        cause, reason = _from_products(given, products, caveats)
+    return Verdict(cause, reason, tuple(caveats), len(warnings), len(errors))
 
 
 def _ending(result: EngineResult, errors: list[str]) -> tuple[str, str]:
     """Judge by how the program ended."""
-    last = f": {errors[-1]}" if errors else ""
+    last = f": {telling(errors)}" if errors else ""
     match result.ending:
         case Ending.OUT_OF_MEMORY:
-            return "out of memory", "the recipe met its memory limit"
+            return (
+                "out of memory",
+                "the recipe met its memory limit; raise [clio] memory_gb, or reduce fewer IFUs",
+            )
         case Ending.TIMEOUT:
-            return "timeout", "the recipe did not end in the time it was given"
+            return (
+                "timeout",
+                "the recipe did not end in the time it was given; raise [clio] timeout_min",
+            )
         case Ending.KILLED:
             return "killed", f"the recipe was stopped by signal {result.signal or 'unknown'}"
         case Ending.EXITED if result.signal is not None:
@@ -149,12 +120,13 @@ def _ending(result: EngineResult, errors: list[str]) -> tuple[str, str]:
 
 
 def _from_log(given: Given, errors: list[str], warnings: list[str]) -> tuple[str, str]:
+    cause = "recipe error" if errors else "unproven"
+    for message, text in known([*warnings, *errors]):
+        if message.is_failure:
+            return cause, explained(message, text)
     if errors:
-        return "recipe error", f"the log holds an error although esorex left with 0: {errors[-1]}"
+        return cause, f"the log holds an error although esorex left with 0: {telling(errors)}"
     for text in warnings:
-        for known in KNOWN_MESSAGES:
-            if known.is_failure and re.search(known.pattern, text):
-                return "unproven", f"{known.meaning} ({text})"
         missing = _IFU_MISSING.search(text)
         if missing and int(missing[1]) in given.ifus:
             return (
@@ -164,17 +136,24 @@ def _from_log(given: Given, errors: list[str], warnings: list[str]) -> tuple[str
     return "", ""
 
 
-def _from_products(given: Given, products: tuple[Product, ...]) -> tuple[str, str]:
+def _from_products(given: Given, products: tuple[Product, ...], caveats: list[str]) -> tuple[str, str]:
+    """Judge by what is in the files; adds to the caveats."""
     for product in products:
         if product.digests.faults:
             return "unproven", f"{product.name}: {product.digests.faults[0]}"
         if product.header.get(kw.DATAMD5) == "Not computed" or kw.CHECKSUM not in product.header:
             return "unproven", f"{product.name} was not finished: it has no checksum"
-    for check in (_missing_product, _unused_input, _wrong_unit, _wrong_alignment):
+        if product.fault:
+            return "unproven", f"{product.name} {product.fault}"
+    reason = _missing_product(given, products)
+    if reason:
+        return "missing product", reason
+    for check in (_unused_input, _lost_ifu):
         reason = check(given, products)
         if reason:
-            return "missing product" if check is _missing_product else "unproven", reason
-    return "", ""
+            return "unproven", reason
+    reason = wrong_alignment(given.exposures, products, caveats)
+    return ("unproven", reason) if reason else ("", "")
 
 
 def _missing_product(given: Given, products: tuple[Product, ...]) -> str:
@@ -207,47 +186,9 @@ def _unused_input(given: Given, products: tuple[Product, ...]) -> str:
     return ""
 
 
-def _wrong_unit(given: Given, products: tuple[Product, ...]) -> str:
+def _lost_ifu(given: Given, products: tuple[Product, ...]) -> str:
     for product in products:
-        if product.tag == "DATACUBE_FINAL":
-            units = {hdu.name: str(hdu.header.get(kw.BUNIT, "")) for hdu in product.hdus}
-            if _BUNIT_OF_FLUX not in units.get("DATA", ""):
-                return f"{product.name} is in {units.get('DATA') or 'no unit'}: it is not calibrated in flux"
         merged = product.header.get(kw.PIXTABLE_MERGED)
         if product.tag == "PIXTABLE_REDUCED" and merged != len(given.ifus):
             return f"{product.name} holds {merged} IFUs where {len(given.ifus)} were given"
-    return ""
-
-
-def _wrong_alignment(given: Given, products: tuple[Product, ...]) -> str:
-    """Refuse offsets of exposures that were not matched: the recipe invents them in silence."""
-    for product in products:
-        if product.tag != "OFFSET_LIST":
-            continue
-        header = product.header
-        for number, exposure in enumerate(sorted(given.exposures), 1):
-            matches = header.get(kw.ALIGN_MATCHES.format(number))
-            if not isinstance(matches, int) or matches < LEAST_MATCHES:
-                return (
-                    f"exposure {exposure} was matched by {matches or 0} sources, at least {LEAST_MATCHES} "
-                    "are needed: its offset would be invented"
-                )
-        if header.get(kw.ALIGN_NO_MATCH) not in (0, None):
-            return f"{header.get(kw.ALIGN_NO_MATCH)} exposures were not matched with any other"
-        return _wrong_offsets(given, product)
-    return ""
-
-
-def _wrong_offsets(given: Given, product: Product) -> str:
-    from astropy.io import fits
-
-    with fits.open(product.path) as opened:
-        table = opened[1].data
-        rows = Counter(str(date).strip()[:23] for date in table["DATE_OBS"])
-        numbers = [float(v) for name in ("RA_OFFSET", "DEC_OFFSET") for v in table[name]]
-    for exposure in given.exposures:
-        if rows[exposure[:23]] != 1:
-            return f"{product.name} has {rows[exposure[:23]]} rows for exposure {exposure}"
-    if not all(math.isfinite(number) for number in numbers):
-        return f"{product.name} holds an offset that is not a number"
     return ""

@@ -1,15 +1,16 @@
 """From headers to a tagged frame: which part a file plays, and whether it can play it. Pure."""
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline import keywords as kw
 from pipeline.fitsfile import Hdu, Header
 from pipeline.model import Chip, Frame, Problem
-from pipeline.tags import ON_SKY, RAW_TAGS, STATIC_TAGS, Kind, StaticTag
+from pipeline.structure import STATICS, header_fault
+from pipeline.tags import ON_SKY, RAW_TAGS, Kind
 
 _RAW_TAGS = {(catg, type_): rule.tag for rule in RAW_TAGS for catg in rule.categories for type_ in rule.types}
-_STATIC_TAGS = {rule.tag: rule for rule in STATIC_TAGS}
 _LAMPS = {"CU-LAMP-Ne": "Ne", "CU-LAMP-Xe": "Xe", "CU-LAMP-HgCd": "HgCd"}
 _LAMPS |= {"CU-LAMP3": "Ne", "CU-LAMP6": "Ne", "CU-LAMP4": "Xe", "CU-LAMP5": "HgCd"}
 
@@ -56,39 +57,28 @@ def classify(path: Path, size: int, hdus: tuple[Hdu, ...]) -> Frame | Problem:
 
 def is_product(header: Mapping[str, object]) -> bool:
     """Tell whether a file was made by a recipe and is no static calibration."""
-    return header.get(kw.PRO_CATG) not in (None, *_STATIC_TAGS)
+    tag = header.get(kw.PRO_CATG)
+    return tag not in (None, *STATICS) and not (kw.PRO_REC1_ID not in header and _meant(str(tag)))
+
+
+def _meant(tag: str) -> str:
+    """Guess the static calibration whose tag was misspelt; empty if there is none like it."""
+    return next(iter(difflib.get_close_matches(tag, STATICS, n=1, cutoff=0.85)), "")
 
 
 def _static(path: Path, size: int, hdus: tuple[Hdu, ...], primary: Header) -> Frame | Problem:
     tag = str(primary[kw.PRO_CATG])
-    rule = _STATIC_TAGS.get(tag)
-    if rule is None:
-        return Problem(str(path), f"{kw.PRO_CATG} = {tag} is no static calibration")
-    fault = _fault(rule, hdus, primary)
+    if tag not in STATICS:
+        meant = _meant(tag)
+        hint = f"{kw.PRO_CATG} = {meant} may be meant" if meant else ""
+        return Problem(str(path), f"{kw.PRO_CATG} = {tag} is no static calibration", hint)
+    fault = header_fault(STATICS[tag], hdus)
     if fault:
         return Problem(str(path), f"{tag} {fault}", "replace it: the recipe would not notice")
     try:
         return _frame(path, size, tag, Kind.STATIC, primary, ())
     except ValueError as error:
         return Problem(str(path), f"{tag} with {error}")
-
-
-def _fault(rule: StaticTag, hdus: tuple[Hdu, ...], primary: Header) -> str:
-    """Say what a static calibration lacks of what its tag promises; empty for nothing."""
-    if rule.version is not None and primary.get(kw.VERSION) != rule.version:
-        return f"with {kw.VERSION} = {primary.get(kw.VERSION)}, expected {rule.version}"
-    lacking = [name for name in rule.keywords if name not in primary]
-    if lacking:
-        return f"without {', '.join(lacking)}"
-    if not rule.columns:
-        return ""
-    tables = [hdu for hdu in hdus[1:] if rule.extension in (None, hdu.name)]
-    if not tables:
-        return f"without a table{f' named {rule.extension}' if rule.extension else ''}"
-    header = tables[0].header
-    have = {str(header.get(f"TTYPE{n}", "")).lower() for n in range(1, _int(header.get("TFIELDS"), 0) + 1)}
-    lacking = [name for name in rule.columns if name.lower() not in have]
-    return f"without the column {', '.join(lacking)}" if lacking else ""
 
 
 def _chips(hdus: tuple[Hdu, ...]) -> tuple[Chip, ...] | str:
@@ -147,10 +137,6 @@ def _number(header: Header, keyword: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{keyword} = {value!r}, expected a number")
     return float(value)
-
-
-def _int(value: object, default: int) -> int:
-    return value if isinstance(value, int) else default
 
 
 def _mean(first: float | None, second: float | None) -> float | None:

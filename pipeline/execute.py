@@ -1,5 +1,6 @@
 """One action, run: the scratch directory, the set of frames, the engine, and what came out."""
 
+import functools
 import json
 import os
 import stat
@@ -8,11 +9,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from pipeline.engine import Engine, EngineRequest, EngineResult, Mount, RecipeImage
+from pipeline.engine import (
+    USUAL,
+    Ending,
+    Engine,
+    EngineRequest,
+    EngineResult,
+    Mount,
+    RecipeImage,
+    Surroundings,
+)
 from pipeline.environment import clock_environment
 from pipeline.errors import FitsError
+from pipeline.fitsfile import read_hdus
 from pipeline.products import Product, read_product
 from pipeline.sof import write_sof
+from pipeline.structure import STATICS, header_fault, number_fault, tables
 
 LOG = "esorex.log"
 PRODUCTS = "products.json"
@@ -30,11 +42,12 @@ class StagedInput:
     digest: str
     data_digest: str
     size: int
+    hdus: str | None = None
+    """Of a frame, what each HDU holds in short; see `InputFile` of the store."""
 
-    @property
-    def target(self) -> str:
-        """Where the recipe sees it."""
-        return f"/in/{self.data_digest.partition(':')[2][:12]}/{self.name}"
+    def target(self, below: str) -> str:
+        """Say where the recipe sees it, below the directory of all inputs."""
+        return f"{below}/{self.data_digest.partition(':')[2][:12]}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,9 @@ class Call:
     is_clock_frozen: bool
     memory_bytes: int | None = None
     timeout_s: float | None = None
+    clock: datetime | None = None
+    """Where a frozen clock stands, UTC, whole seconds; None for the second in which the run begins."""
+    surroundings: Surroundings = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +110,24 @@ def execute(call: Call, work: Path, engine: Engine, image: RecipeImage, cancel: 
         The engine cannot run anything.
     """
     sof = work / "in" / "frames.sof"
-    sof.write_text(write_sof(tuple((item.target, item.tag) for item in call.inputs)), encoding="utf-8")
-    clock = datetime.now(UTC).replace(microsecond=0) if call.is_clock_frozen else None
+    targets = [item.target(call.surroundings.inputs) for item in call.inputs]
+    frames = tuple((target, item.tag) for target, item in zip(targets, call.inputs, strict=True))
+    sof.write_text(write_sof(frames), encoding="utf-8")
+    clock = (call.clock or datetime.now(UTC).replace(microsecond=0)) if call.is_clock_frozen else None
     environment = (*call.environment, *clock_environment(clock, image.platform))
     argv = command(call)
     before = [_signature(item.path) for item in call.inputs]
-    mounts = dict.fromkeys(Mount(item.path.resolve(), item.target) for item in call.inputs)
+    mounts = dict.fromkeys(map(Mount, (item.path.resolve() for item in call.inputs), targets))
     request = EngineRequest(
         run=call.run,
         store=call.store,
         argv=argv,
         environment=environment,
-        inputs=(Mount(sof, "/in/frames.sof"), *mounts),
+        inputs=(Mount(sof, argv[-1]), *mounts),
         out=work / "out",
         memory_bytes=call.memory_bytes,
         timeout_s=call.timeout_s,
+        surroundings=call.surroundings,
     )
     result = engine.run(image, request, cancel)
     changed = tuple(
@@ -120,13 +139,81 @@ def execute(call: Call, work: Path, engine: Engine, image: RecipeImage, cancel: 
     return Ran(call, argv, environment, clock, result, log, log_path, products, faults, changed)
 
 
+def unfit(call: Call) -> tuple[str, str]:
+    """Say why a call must not be run: the recipe would make something wrong of it, and not say so.
+
+    Parameters
+    ----------
+    call : Call
+        What would be run.
+
+    Returns
+    -------
+    cause, reason : str
+        Kind of failure, and a sentence with what to do behind a semicolon; both empty if it may run.
+    """
+    seen: set[tuple[str, str]] = set()
+    for item in call.inputs:
+        if (item.tag, item.data_digest) in seen:
+            return "unproven", f"{item.tag} {item.name} was given twice; give it once"
+        seen.add((item.tag, item.data_digest))
+        size = item.path.stat().st_size if item.path.is_file() else 0
+        if size != item.size:
+            # It is remade or read anew next time, so this is no lasting failure.
+            what = f"{item.tag} {item.name} has {size} bytes where {item.size} were expected"
+            return "input changed", f"{what}: {item.path} was damaged; run again, and see: clio check --deep"
+        if item.tag in STATICS:
+            fault, known = _examined(item.tag, item.path, item.data_digest)
+            if fault:
+                return "unproven", f"{fault}; replace it"
+            lacking = _unknown_filters(call, item, known)
+            if lacking:
+                return "unproven", lacking
+    return "", ""
+
+
+@functools.lru_cache(maxsize=1024)
+def _examined(tag: str, path: Path, data_digest: str) -> tuple[str, tuple[str, ...]]:
+    """Say what is wrong with a static calibration, and name its tables; once, whoever reads it."""
+    try:
+        hdus = read_hdus(path)
+        fault = header_fault(STATICS[tag], hdus) or number_fault(STATICS[tag], path, hdus)
+    except FitsError as error:
+        return error.message, ()
+    return f"{path} is a {tag} {fault}" if fault else "", tables(hdus)
+
+
+def _unknown_filters(call: Call, item: StagedInput, tables_of_list: tuple[str, ...]) -> str:
+    """Say which filters are wanted that a FILTER_LIST has not; `white` is built into the recipes."""
+    options = dict(call.options)
+    if item.tag != "FILTER_LIST" or "cube" not in options.get("save", "cube").split(","):
+        return ""  # without a cube there are no images of it
+    wanted = [name for name in options.get("filter", "").split(",") if name]
+    known = ("white", *tables_of_list)
+    lacking = [name for name in wanted if name not in known]
+    if not lacking:
+        return ""
+    return (
+        f"the filter {', '.join(lacking)} is not in the FILTER_LIST {item.path}; name one of "
+        f"{', '.join(sorted(set(known)))} under filter of {call.recipe}, case counts"
+    )
+
+
+def not_run(call: Call) -> Ran:
+    """Stand for a call that was refused before it began."""
+    now = datetime.now(UTC)
+    clock = now.replace(microsecond=0) if call.is_clock_frozen else None
+    ended = EngineResult(Ending.EXITED, None, None, now, now, 0, None, None, None, None, None, ())
+    return Ran(call, command(call), call.environment, clock, ended, "", None, (), (), ())
+
+
 def command(call: Call) -> tuple[str, ...]:
     """Write the command line of a call, as it stands inside the container."""
     return (
         *("esorex", "--output-dir=.", "--log-dir=.", f"--log-file={LOG}", "--msg-level=off"),
         *(f"--products-sof={PRODUCTS}", "--suppress-prefix=TRUE", call.recipe),
         *(f"--{name}={value}" for name, value in call.options),
-        "/in/frames.sof",
+        f"{call.surroundings.inputs}/frames.sof",
     )
 
 

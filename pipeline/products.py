@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline import keywords as kw
 from pipeline.fitsdigest import FileDigest, digest_file
 from pipeline.fitsfile import Hdu, Header, read_hdus
+from pipeline.structure import PRODUCTS, header_fault, number_fault
 
 _RECORD = re.compile(r"ESO PRO REC(\d+) (ID|(?:RAW|CAL)\d+ (?:NAME|CATG))")
 
@@ -29,6 +30,8 @@ class Product:
     path: Path
     digests: FileDigest
     hdus: tuple[Hdu, ...]
+    fault: str = ""
+    """What it lacks of what its tag promises, to be read behind its name; empty for nothing."""
 
     @property
     def name(self) -> str:
@@ -52,7 +55,7 @@ class Product:
 
 
 def read_product(path: Path, tag: str) -> Product:
-    """Read a product in one pass, checking its structure and checksums.
+    """Read a product in one pass, checking its checksums and whether it is what its tag says.
 
     Raises
     ------
@@ -60,7 +63,19 @@ def read_product(path: Path, tag: str) -> Product:
         It is not a whole FITS file.
     """
     digests = digest_file(path, verify=True)
-    return Product(tag, path, digests, read_hdus(path))
+    hdus = read_hdus(path)
+    return Product(tag, path, digests, hdus, _fault(tag, path, hdus))
+
+
+def _fault(tag: str, path: Path, hdus: tuple[Hdu, ...]) -> str:
+    named = hdus[0].header.get(kw.PRO_CATG)
+    if named != tag:
+        return f"was declared as {tag}, and its header says {named or 'nothing'}"
+    structure = PRODUCTS.get(tag)
+    if structure is None:
+        return ""
+    fault = header_fault(structure, hdus) or number_fault(structure, path, hdus)
+    return f"is a {tag} {fault}" if fault else ""
 
 
 def used_frames(header: Header, recipe: str) -> tuple[UsedFrame, ...]:

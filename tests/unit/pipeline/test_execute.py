@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builders import frame, write_raw
+from builders import frame, write_raw, write_static
 from fakes import FakeEngine, Fault, install_image
 
 from pipeline.engine import Ending, RecipeImage
 from pipeline.environment import environment
-from pipeline.execute import Call, Ran, StagedInput, command, execute
+from pipeline.execute import Call, Ran, StagedInput, command, execute, not_run, unfit
 from pipeline.fitsdigest import digest_file
 
 
@@ -142,7 +142,7 @@ def test_a_death_may_leave_no_log(call: Call, image: RecipeImage, tmp_path: Path
         (Fault.NOT_THERE, "MASTER_BIAS MASTER_BIAS-01.fits was declared but is not there"),
         (Fault.LINK, "MASTER_BIAS MASTER_BIAS-01.fits is no regular file"),
         (Fault.EMPTY, "MASTER_BIAS-01.fits is empty"),
-        (Fault.TRUNCATED, "MASTER_BIAS-01.fits is truncated: 2880 bytes are missing from HDU 1"),
+        (Fault.TRUNCATED, "MASTER_BIAS-01.fits is truncated: 2880 bytes are missing from HDU 3"),
     ],
     ids=["no-list", "no-json", "not-there", "link", "empty", "truncated"],
 )
@@ -205,3 +205,71 @@ def test_inputs_are_not_written_to(call: Call, image: RecipeImage, tmp_path: Pat
     executed(call, image, tmp_path)
 
     assert [(i.path.stat().st_mtime_ns, i.path.read_bytes()) for i in call.inputs] == before
+
+
+# What must not be run
+
+
+def static(folder: Path, tag: str, **how: int) -> StagedInput:
+    path = write_static(folder, tag, **how)
+    found = digest_file(path)
+    return StagedInput(tag, f"{tag}.fits", path, found.digest, found.data_digest, found.size)
+
+
+def test_a_call_with_whole_inputs_is_fit(call: Call, tmp_path: Path) -> None:
+    more = tuple(static(tmp_path / "calib", tag) for tag in ("EXTINCT_TABLE", "FILTER_LIST"))
+
+    assert unfit(replace(call, inputs=(*call.inputs, *more), options=(("filter", "white"),))) == ("", "")
+
+
+def test_an_input_of_another_size_was_damaged(call: Call) -> None:
+    victim = call.inputs[1].path
+    victim.write_bytes(victim.read_bytes()[:-2880])
+
+    cause, reason = unfit(call)
+
+    assert cause == "input changed"
+    assert reason == (
+        f"BIAS {call.inputs[1].name} has {call.inputs[1].size - 2880} bytes where {call.inputs[1].size} were "
+        f"expected: {victim} was damaged; run again, and see: clio check --deep"
+    )
+
+
+def test_an_input_given_twice_is_refused(call: Call) -> None:
+    twice = replace(call.inputs[0], name="OTHER.fits")
+
+    cause, reason = unfit(replace(call, inputs=(*call.inputs, twice)))
+
+    assert (cause, reason) == ("unproven", "BIAS OTHER.fits was given twice; give it once")
+
+
+def test_a_static_that_is_not_what_its_tag_says_is_refused(call: Call, tmp_path: Path) -> None:
+    wrong = replace(static(tmp_path / "calib", "STD_FLUX_TABLE"), tag="EXTINCT_TABLE")
+
+    cause, reason = unfit(replace(call, inputs=(*call.inputs, wrong)))
+
+    assert cause == "unproven"
+    assert reason == f"{wrong.path} is a EXTINCT_TABLE without the column extinction; replace it"
+
+
+def test_a_filter_that_the_list_lacks_is_refused_where_images_are_made(call: Call, tmp_path: Path) -> None:
+    filters = static(tmp_path / "calib", "FILTER_LIST")
+    inputs = (*call.inputs, filters)
+    wanted = ("filter", "white,Johnson_Q")
+
+    cause, reason = unfit(replace(call, inputs=inputs, options=(wanted,)))
+    no_image = replace(call, inputs=inputs, options=(wanted, ("save", "individual")))
+
+    assert cause == "unproven"
+    assert reason == (
+        f"the filter Johnson_Q is not in the FILTER_LIST {filters.path}; name one of Cousins_R, white under "
+        "filter of muse_bias, case counts"
+    )
+    assert unfit(no_image) == ("", "")
+
+
+def test_what_was_not_run_has_no_exit_status(call: Call) -> None:
+    ran = not_run(call)
+
+    assert (ran.result.ending, ran.result.exit_status, ran.result.signal) == (Ending.EXITED, None, None)
+    assert (ran.argv, ran.products, ran.log) == (command(call), (), "")
