@@ -11,7 +11,7 @@ STAMP := $(VENV)/.setup-done
 CODE := pipeline provenance tests benchmarks
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup format lint types test test-unit test-integration test-e2e test-all docs-check check demo bench image
+.PHONY: help setup format lint types test test-unit test-integration test-e2e test-all faults docs-check check demo bench image
 
 help: ## say what there is to do
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,8 +46,12 @@ test-integration: setup ## tests with real engines and real recipes
 test-e2e: setup ## tests of the installed command, raw frames to report
 	$(PYTEST) tests/end_to_end
 
+# SEED=7 SAMPLE=all: other faults, and all of them; see docs/faults.md.
+faults: setup ## break things: kill, fill the disk, damage, eight at once
+	CLIO_FAULTS_SEED="$(or $(SEED),1)" CLIO_FAULTS_SAMPLE="$(or $(SAMPLE),1)" $(PYTEST) tests/faults -n 2 --dist worksteal
+
 # One process for the rest: recipes use all cores by themselves.
-test-all: test-unit ## unit tests, then the rest
+test-all: test-unit faults ## unit tests, faults, then the rest
 	$(PYTEST) tests/integration tests/end_to_end
 
 docs-check: setup ## run the commands in the README and compare what they print
@@ -59,9 +63,11 @@ demo: setup ## a synthetic night, reduced in demo/
 	mkdir -p demo
 	$(BIN)/clio demo demo
 
-bench: setup image ## measure what an engine adds to a call, and a run of hits in demo/ if it is there
+bench: setup image ## measure engines, hits and bookkeeping, beside make, ninja, doit, Snakemake, DVC, redun
 	$(BIN)/python benchmarks/engine_calls.py
 	if test -d demo; then $(BIN)/python benchmarks/known_night.py demo; fi
+	$(BIN)/python benchmarks/events.py
+	$(BIN)/python benchmarks/scale.py
 
 image: setup ## build the recipe image
 	$(BIN)/clio image build

@@ -3,7 +3,10 @@
 A message says what happened and why; `hint` says what to do. The top of the command line prints both.
 """
 
+import errno
+import os
 from enum import IntEnum
+from pathlib import Path
 
 
 class Exit(IntEnum):
@@ -85,6 +88,47 @@ class ImageError(PipelineError):
     """The recipe image is missing, cannot be built, or is not the one that was pinned."""
 
     exit_code = Exit.ENGINE
+
+
+class FileRefused(PipelineError):
+    """A file of the workspace cannot be used: the disk is full or fails, or it is not ours.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    error : OSError
+        What the system says.
+    what : str
+        What could not be done with it.
+    """
+
+    exit_code = Exit.STORE
+
+    def __init__(self, path: Path, error: OSError, what: str = "written") -> None:
+        hint = _WHAT_TO_DO.get(error.errno or 0, "")
+        super().__init__(f"{path} cannot be {what}: {(error.strerror or str(error)).lower()}", hint)
+        self.path = path
+
+
+def refusal(error: OSError) -> FileRefused | None:
+    """Put what the system refuses into a sentence; None for what only a defect of ours can bring about."""
+    if error.errno not in _WHAT_TO_DO or error.filename is None:
+        return None
+    return FileRefused(Path(os.fsdecode(error.filename)), error, "used")
+
+
+_WHAT_TO_DO = {
+    errno.EIO: "look at the disk: the kernel's log says more",
+    errno.ENOSPC: "free space on that file system, then run again",
+    errno.EDQUOT: "free space within your quota, then run again",
+    errno.EACCES: "look at its permissions",
+    errno.EPERM: "look at its permissions",
+    errno.EISDIR: "move away what lies there",
+    errno.ENOTDIR: "move away what lies there",
+    errno.EEXIST: "move away what lies there",
+    errno.EROFS: "it is mounted read-only: put the workspace elsewhere, or mount it writable",
+}
 
 
 class Interrupted(PipelineError):

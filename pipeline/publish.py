@@ -4,21 +4,19 @@ Nothing here is a truth: the tree can be removed and is made again by the next r
 """
 
 import fcntl
+import os
 import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import FileRefused
 from pipeline.model import Step
-from pipeline.replacing import PART, replacing
+from pipeline.replacing import PART, is_abandoned, replacing
 
 _FICLONE = 0x40049409
 """The ioctl that makes a copy share its blocks with the original; linux/fs.h."""
-
-_FORGOTTEN_S = 3600.0
-"""Age of a link aside that nobody is about to move into place any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +53,17 @@ def publish(root: Path, step: Step, products: tuple[tuple[str, str, Path], ...],
     -----
     A name that already shows the right artifact is left alone; another is replaced in one move, so that a
     reader never meets a name without bytes. Names that the step no longer makes are removed.
+
+    Raises
+    ------
+    FileRefused
+        The system does not let the tree be written.
     """
     place = folder(root, step)
-    place.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileRefused(place, error) from error
     for _, name, artifact in products:
         path = place / name
         if not _shows(path, artifact):
@@ -68,16 +74,31 @@ def publish(root: Path, step: Step, products: tuple[tuple[str, str, Path], ...],
     for path in place.iterdir():
         if path.name not in ours and path.name.endswith(ending) and not path.name.startswith("."):
             path.unlink(missing_ok=True)  # another process may clean up as well
-        elif path.name.endswith(PART) and _is_forgotten(path):
+        elif path.name.endswith(PART) and is_abandoned(path):
             path.unlink(missing_ok=True)
 
 
-def _is_forgotten(path: Path) -> bool:
-    """Tell whether who made a link aside was killed before he moved it, which takes no time."""
-    try:
-        return time.time() - path.lstat().st_ctime > _FORGOTTEN_S
-    except FileNotFoundError:
-        return False
+def show(path: Path, artifact: Path, link: str) -> bool:
+    """Show one artifact under a name that it had, unless that shows something else by now.
+
+    Returns
+    -------
+    bool
+        Whether the name shows it.
+
+    Raises
+    ------
+    FileRefused
+        The system does not let the tree be written.
+    """
+    if not os.path.lexists(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileRefused(path, error) from error
+        with replacing(path) as aside:
+            _link(artifact, aside, link)
+    return _shows(path, artifact)
 
 
 def _is_of_one_ifu(step: Step) -> bool:
