@@ -11,17 +11,18 @@ from pipeline.accept import Given, Verdict, accept
 from pipeline.config import Settings
 from pipeline.engine import Engine, RecipeImage
 from pipeline.errors import PipelineError
-from pipeline.execute import Ran, execute
+from pipeline.execute import Ran, execute, not_run, unfit
 from pipeline.forecast import Forecast, Outcome, forecast
 from pipeline.host import cores, free_memory_bytes
 from pipeline.model import FrameInput, Plan, ProductInput, Stage, Step
-from pipeline.publish import publish
+from pipeline.publish import folder, publish
 from pipeline.recipes import RECIPES, TYPICAL_S
 from pipeline.record import Job, make_call, record
 from pipeline.resolve import Resolver
 from pipeline.schedule import Task, run_tasks
 from pipeline.tags import Kind
 from provenance.errors import StoreFull, StoreLocked
+from provenance.files import writing_to
 from provenance.model import Run
 from provenance.store import Store
 
@@ -100,8 +101,10 @@ class Conductor:
         EngineUnavailable, ProvenanceError
             Nothing can go on: no engine, a store that takes nothing more.
         """
+        self._settle_what_is_known()
+        left = {id_: step for id_, step in self._steps.items() if id_ not in self._forecasts}
         run_tasks(
-            tuple(Task(step.id, step.upstream) for step in _most_urgent_first(self._steps)),
+            tuple(Task(step.id, step.upstream) for step in _most_urgent_first(left)),
             self._do,
             self._memory,
             jobs=jobs or cores(),
@@ -109,29 +112,46 @@ class Conductor:
             cancel=self._tools.cancel,
         )
 
+    @property
+    def believed(self) -> tuple[Run, ...]:
+        """The run believed for each step whose outcome is known, stages that are not wanted included."""
+        found = (self._forecasts.get(id_) for id_ in self._steps)
+        return tuple(f.run for f in found if f and f.run and f.outcome is Outcome.HIT)
+
+    def _settle_what_is_known(self) -> None:
+        """End what needs neither a file read nor a recipe, step by step: threads would only slow it down."""
+        for step in self._steps.values():
+            is_next = all(id_ in self._forecasts or id_ not in self._steps for id_ in step.upstream)
+            if is_next and not self._tools.cancel.is_set() and self._tools.resolver.knows_frames(step):
+                found = self._forecast(step)
+                if found.outcome is not Outcome.MISS:
+                    self._end(found, _did(found))
+
+    def _forecast(self, step: Step) -> Forecast:
+        tools = self._tools
+        return forecast(step, self._forecasts, tools.resolver, tools.store, retry_failed=tools.retry_failed)
+
     def _do(self, id_: str) -> None:
         step = self._steps[id_]
-        tools = self._tools
-        found = forecast(step, self._forecasts, tools.resolver, tools.store, retry_failed=tools.retry_failed)
+        found = self._forecast(step)
         if found.outcome is Outcome.MISS and step.stage not in self._wanted:
             why = f"{step.id} is not made yet ({found.why[0]}): run {step.stage} first"
             self._forecasts[id_] = Forecast(step, Outcome.BLOCKED, (why,))
         elif found.outcome is Outcome.MISS and found.job is not None:
             self._run(found, found.job)
-        elif found.outcome is Outcome.HIT:
-            self._end(found, Did.HIT)
         else:
-            self._end(found, Did.FAILED if found.has_failed else Did.BLOCKED)
+            self._end(found, _did(found))
 
     def _run(self, found: Forecast, job: Job) -> None:
         store, cancel = self._tools.store, self._tools.cancel
         try:
             with store.claim(job.action.key, cancel):
                 # Another process may have made it since it was looked up, whether we had to wait or not.
-                meanwhile = store.lookup(job.action.key).run
-                if meanwhile is not None:
+                known = store.lookup(job.action.key)
+                if known.run is not None:
                     why = ("made by another run meanwhile",)
-                    self._end(replace(found, outcome=Outcome.HIT, run=meanwhile, why=why), Did.HIT)
+                    hit = replace(found, outcome=Outcome.HIT, run=known.run, why=why, accepted=known.accepted)
+                    self._end(hit, Did.HIT)
                     return
                 if cancel.is_set():
                     return
@@ -155,7 +175,11 @@ class Conductor:
             settings = self._tools.settings
             with self._tools.store.linking(run):
                 publish(settings.products, step, products, settings.table.clio.link)
-        self._forecasts[step.id] = found
+        elif did is Did.FAILED and folder(self._tools.settings.products, step).is_dir():
+            # What it made of other inputs or parameters is not what is asked for now.
+            publish(self._tools.settings.products, step, (), "auto")
+        # Of what is known only the run is asked for later; twenty thousand jobs would fill the memory.
+        self._forecasts[step.id] = replace(found, job=None)
         if step.stage in self._wanted:
             self._tell(Event(step, did, found.why, run))
 
@@ -168,9 +192,9 @@ class Conductor:
     def _memory(self, id_: str) -> int:
         """Estimate the memory of a step: what it took last time, else the table's guess."""
         step = self._steps[id_]
-        last = self._tools.store.last_run(step.stage.value, step.unit)
-        if last is not None and last.is_success and last.peak_memory_bytes:
-            return round(last.peak_memory_bytes * 1.1)
+        last = self._tools.store.peak_memory_bytes(step.stage.value, step.unit)
+        if last is not None:
+            return round(last * 1.1)
         recipe = RECIPES[step.recipe]
         return recipe.base_memory + round(recipe.memory_factor * self._input_bytes(step))
 
@@ -184,6 +208,13 @@ class Conductor:
                     run = self._forecasts[maker].run if maker in self._forecasts else None
                     size += sum(o.size for o in run.outputs if o.tag == product) if run else 0
         return size
+
+
+def _did(found: Forecast) -> Did:
+    """Say what becomes of a step that is not run."""
+    if found.outcome is Outcome.HIT:
+        return Did.HIT
+    return Did.FAILED if found.has_failed else Did.BLOCKED
 
 
 def carry_out(job: Job, tools: Tools) -> Run:
@@ -206,9 +237,14 @@ def carry_out(job: Job, tools: Tools) -> Run:
     )
     keep = False
     try:
-        ran = execute(call, work, tools.engine, tools.image, tools.cancel)
-        verdict = _judge(job, ran, store.path)
-        keep = verdict.cause in _KEPT_FOR_A_LOOK
+        cause, reason = unfit(call)
+        if cause:
+            ran, verdict = not_run(call), Verdict(cause, reason, (), 0, 0)
+        else:
+            with writing_to(work):
+                ran = execute(call, work, tools.engine, tools.image, tools.cancel)
+            verdict = judge(job, ran, store.path)
+            keep = verdict.cause in _KEPT_FOR_A_LOOK
         try:
             return record(store, job, ran, verdict, engine=tools.engine, invocation=tools.invocation)
         except StoreFull:
@@ -223,7 +259,16 @@ def carry_out(job: Job, tools: Tools) -> Run:
             store.discard_work(id_)
 
 
-def _judge(job: Job, ran: Ran, store: Path) -> Verdict:
+def judge(job: Job, ran: Ran, store: Path) -> Verdict:
+    """Judge what a job left; a disk without room is the cause of whatever else went wrong.
+
+    Parameters
+    ----------
+    job, ran
+        What was to be done, and what happened.
+    store : Path
+        Any place on the disk on which it ran.
+    """
     step = job.step
     given = Given(
         recipe=step.recipe,
@@ -300,5 +345,19 @@ def failure(events: tuple[Event, ...]) -> PipelineError | None:
     if blocked:
         first = blocked[0]
         hints = [problem.hint for problem in first.step.problems if problem.hint]
-        return FramesError(f"{first.step.id} is blocked: {first.why[-1]}{more}", hints[0] if hints else "")
+        return FramesError(
+            f"{first.step.id} is blocked: {root_of(first)[1]}{more}", hints[0] if hints else ""
+        )
     return None
+
+
+def root_of(event: Event) -> tuple[str, str]:
+    """Name the step at which the chain of reasons of an event begins, and what is wrong there."""
+    id_, *reasons = event.step.id, *event.why
+    while len(reasons) > 1 and reasons[0].startswith(_NEEDS):
+        id_ = reasons.pop(0).removeprefix(_NEEDS)
+    return id_, reasons[0]
+
+
+_NEEDS = "needs "
+"""Begins a reason that names the step another one waits for; see `pipeline.forecast`."""

@@ -13,10 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import ConfigError, UsageError
 from pipeline.model import Stage
+from pipeline.places import FILE, LOCK
 from pipeline.recipes import ALIGNMENT_FILTER, RECIPES
-
-FILE = "clio.toml"
-LOCK = "clio.lock"
 
 Parameter = str | bool | int | float
 """A value of a recipe parameter, as TOML has it."""
@@ -93,6 +91,15 @@ class WhereTable(_Table):
     dataset: str = ""
     stage: Annotated[Stage | None, Field(strict=False)] = None
 
+    def fits(self, stage: Stage, exposure: str, target: str, dataset: str) -> bool:
+        """Tell whether a step is meant; what is not said fits every step."""
+        return (
+            self.exposure in ("", exposure)
+            and self.target in ("", target)
+            and self.dataset in ("", dataset)
+            and self.stage in (None, stage)
+        )
+
 
 class OverrideTable(_Table):
     """`[[override]]`: parameters for some steps only."""
@@ -164,14 +171,7 @@ class Settings:
         """
         found = {name: spell(value) for name, value in self.table.recipes.get(recipe, {}).items()}
         for override in self.table.override:
-            where = override.where
-            applies = (
-                where.exposure in ("", exposure)
-                and where.target in ("", target)
-                and where.dataset in ("", dataset)
-                and where.stage in (None, stage)
-            )
-            if applies:
+            if override.where.fits(stage, exposure, target, dataset):
                 found |= {n: spell(v) for n, v in override.recipes.get(recipe, {}).items()}
         return found
 

@@ -157,14 +157,8 @@ class Draft:
         if found.chosen:
             self.give([c.frame for c in candidates if c.name == found.chosen])
 
-    def done(self, makes: tuple[str, ...]) -> Step:
-        """Make the step, check its set of frames against the recipe, and offer its products to others.
-
-        Parameters
-        ----------
-        makes : tuple of str
-            Tags of the products that later steps look for.
-        """
+    def parameters(self) -> dict[str, str]:
+        """Give the parameters of the step that are set on purpose: option to value."""
         row = STAGES[self.stage]
         parameters = dict(row.parameters)
         if self.ifu is not None:
@@ -175,9 +169,23 @@ class Draft:
         parameters |= self.drafts.settings.parameters(
             row.recipe, stage=self.stage, exposure=self.name, target=self.target, dataset=self.dataset
         )
-        parameters |= {**self.drafts.arguments.get(self.stage, {}), **fixed}
+        return parameters | {**self.drafts.arguments.get(self.stage, {}), **fixed}
+
+    def done(self, makes: tuple[str, ...]) -> Step:
+        """Make the step, check its set of frames against the recipe, and offer its products to others.
+
+        Parameters
+        ----------
+        makes : tuple of str
+            Tags of the products that later steps look for.
+        """
+        row = STAGES[self.stage]
+        parameters = self.parameters()
         given = frozenset(item.tag for item in self.inputs)
         self.problems += _count_problems(self.id, row.recipe, self.inputs, self.ifus)
+        if not self.ifus:
+            what = f"none of the IFUs to reduce is live in {self.wanted.exposure}"
+            self.problems.append(Problem(self.id, what, "name one that is under [data] ifus"))
         if self.id in self.drafts.steps:
             what = "two sets of frames go by this name: same start, other mode or read-out"
             self.problems.append(Problem(self.id, what, "name the one to reduce with [data] mode"))

@@ -1,5 +1,6 @@
 """The complete environment of a recipe's process: nothing is inherited. Pure."""
 
+import functools
 from datetime import datetime
 
 LIBRARY_FOLDERS = {"linux/amd64": "x86_64-linux-gnu", "linux/arm64": "aarch64-linux-gnu"}
@@ -9,6 +10,7 @@ PINNED = {"linux/amd64": "glibc.cpu.hwcaps=-AVX2,-AVX512F,-FMA,-FMA4"}
 """Keeps glibc 2.36 from choosing other variants of exp, sin, pow on newer CPUs, 1 ulp apart."""
 
 
+@functools.cache
 def environment(threads: int, numerics: str, platform: str) -> tuple[tuple[str, str], ...]:
     """Give the environment that is part of an action's key.
 

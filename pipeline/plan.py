@@ -9,10 +9,15 @@ from types import MappingProxyType
 
 from pipeline.associate import group
 from pipeline.config import Settings
+from pipeline.doubts import doubts
 from pipeline.drafts import CALIBRATIONS, Draft, Drafts
 from pipeline.model import Dataset, Frame, Plan, Problem, Scan, Stage, Template
-from pipeline.rules import AO_MODES, TELLURIC_WINDOW_S, VIGNETTING_ENDS_MJD
+from pipeline.rules import AO_MODES, RULES, TELLURIC_WINDOW_S, VIGNETTING_ENDS_MJD
 from pipeline.targets import by_target
+
+MODELS_OF_SKY = ("model", "subtract-model")
+"""Values of skymethod for which muse_scipost reads the sky's lines and their profile; for others it leaves
+them unread, and they would be no part of what its products are made from."""
 
 LAMPS = ("HgCd", "Ne", "Xe")
 """Arc lamps of which the wavelength calibration needs at least one exposure each."""
@@ -61,9 +66,8 @@ def plan(
     remarks = [_plan_dataset(drafts, dataset) for dataset in drafts.night.datasets]
     order = {stage: number for number, stage in enumerate(Stage)}
     steps = sorted(drafts.steps.values(), key=lambda step: order[step.stage])
-    return Plan(
-        tuple(steps), (*found.problems, *problems), (*found.remarks, *excluded, *filter(None, remarks))
-    )
+    said = (*found.remarks, *excluded, *doubts(steps, RULES), *filter(None, remarks))
+    return Plan(tuple(steps), (*found.problems, *problems), said)
 
 
 def _selected(frames: tuple[Frame, ...], settings: Settings) -> tuple[list[Frame], list[Problem]]:
@@ -295,8 +299,11 @@ def _plan_post(
     draft.static("FILTER_LIST")
     if offsets:
         draft.take("OFFSET_LIST", offsets)
-    _sky_of(draft)
-    _profiles(draft)
+    is_modelled = draft.parameters().get("skymethod") in MODELS_OF_SKY
+    if is_modelled:
+        _sky_of(draft)
+    if is_modelled or draft.wanted.mode in AO_MODES:
+        _profiles(draft)
     if draft.wanted.mode in AO_MODES:
         draft.static("RAMAN_LINES")
     draft.done(())

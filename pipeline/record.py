@@ -141,9 +141,9 @@ def record(store: Store, job: Job, ran: Ran, verdict: Verdict, *, engine: Engine
     ProvenanceError
         The store cannot take it: a full disk, a record that contradicts its action.
     """
-    outputs = tuple(_output(store, product) for product in ran.products) if verdict.is_accepted else ()
+    outputs = tuple(output_of(store, product) for product in ran.products) if verdict.is_accepted else ()
     log = store.objects.put_bytes(ran.log.encode()).digest if ran.log else None
-    run = _run(job, ran, verdict, outputs, log, _engine(engine), invocation)
+    run = _run(job, ran, verdict, outputs, log, engine_of(engine), invocation)
     store.commit(job.action, run)
     return run
 
@@ -169,8 +169,8 @@ def _run(
         unit=job.step.unit,
         exit_status=result.exit_status,
         signal=result.signal,
-        started=_time(result.started),
-        ended=_time(result.ended),
+        started=time_of(result.started),
+        ended=time_of(result.ended),
         clock_mode="frozen" if ran.clock else "real",
         clock_at=ran.clock.strftime("%Y-%m-%dT%H:%M:%SZ") if ran.clock else None,
         wall_ms=result.wall_ms,
@@ -186,7 +186,8 @@ def _run(
         environment=ran.environment,
         defaults=job.effective.defaults,
         inputs=tuple(
-            InputFile(i.tag, i.name, i.digest, i.data_digest, i.size, str(i.path)) for i in call.inputs
+            InputFile(i.tag, i.name, i.digest, i.data_digest, i.size, str(i.path), i.hdus)
+            for i in call.inputs
         ),
         outputs=outputs,
         log=log,
@@ -213,7 +214,16 @@ def software() -> tuple[tuple[str, str], ...]:
     return (("clio", version("clio-muse")), ("python", platform.python_version()))
 
 
-def _output(store: Store, product: Product) -> OutputFile:
+def output_of(store: Store, product: Product) -> OutputFile:
+    """Take a product into the store and describe it.
+
+    Raises
+    ------
+    OSError
+        It changed since it was read.
+    StoreFull
+        The disk is full.
+    """
     digests = product.digests
     kept = store.objects.put(product.path)
     if kept.digest != digests.digest:
@@ -240,12 +250,19 @@ def _outputs(step: Step) -> tuple[ExpectedOutput, ...]:
 def _status(verdict: Verdict, caveats: tuple[str, ...]) -> Status:
     if verdict.is_accepted:
         return Status.CAVEAT if caveats else Status.OK
-    return _STATUS.get(verdict.cause, Status.FAILED)
+    return status_of(verdict.cause)
 
 
-def _engine(engine: Engine) -> dict[str, str]:
+def status_of(cause: str) -> Status:
+    """Give the status of a run that failed for a cause."""
+    return _STATUS.get(cause, Status.FAILED)
+
+
+def engine_of(engine: Engine) -> dict[str, str]:
+    """Name an engine and its version."""
     return {"name": engine.name, "version": engine.version()}
 
 
-def _time(at: datetime) -> str:
+def time_of(at: datetime) -> str:
+    """Write a time as records hold it."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -17,6 +17,7 @@ from pipeline.engine import Engine, RecipeImage
 from pipeline.engines.deferred import DeferredEngine
 from pipeline.errors import Exit, FramesError, Interrupted, UsageError
 from pipeline.forecast import Forecast, forecast
+from pipeline.frame_memo import FrameMemo
 from pipeline.image import ImageLibrary
 from pipeline.lock import resolve_image
 from pipeline.model import Plan, Problem, Scan, Stage
@@ -25,11 +26,15 @@ from pipeline.plan import plan as make_plan
 from pipeline.publish import folder
 from pipeline.recipes import STAGES
 from pipeline.record import software
+from pipeline.replacing import sweep_partial
 from pipeline.resolve import Resolver
 from pipeline.scan import scan
+from pipeline.selections import check_selections
+from pipeline.stages import stretch
+from pipeline.standing import Beginning, Relied
 from pipeline.tags import Kind
-from provenance.errors import StoreFull, StoreUnwritable
-from provenance.model import Invocation, StepOutcome
+from provenance.errors import StoreDamaged, StoreFull, StoreUnwritable
+from provenance.model import Invocation, Run, StepOutcome
 from provenance.store import Store
 
 _log = logging.getLogger(__name__)
@@ -66,6 +71,8 @@ class Summary:
     """Files that could not be used."""
     remarks: tuple[str, ...] = ()
     """What a person should know: an exposure found twice, for example."""
+    believed: tuple[Run, ...] = ()
+    """The run believed for each step that was looked at, those of other stages included."""
 
 
 class Reduction:
@@ -160,7 +167,11 @@ class Reduction:
         FramesError
             There is no FITS file in them.
         """
-        return scan(self.settings.folders, self.resolver.data_digest)
+        memo = FrameMemo(self.store)
+        try:
+            return scan(self.settings.folders, self.resolver.data_digest, memo.read)
+        finally:
+            memo.save()
 
     def known_digest(self, path: Path) -> str | None:
         """Give the digest of a file if it is remembered; reads nothing of it."""
@@ -175,12 +186,13 @@ class Reduction:
         FramesError
             There is no raw frame that can be used.
         ConfigError, UsageError
-            A parameter that a recipe does not know, or a value it does not take.
+            A parameter that a recipe does not know, or a value it does not take; a name that fits nothing.
         """
         found = self.scan()
         _require_raw(found)
         made = make_plan(found, self.settings, self._arguments, self._illum)
         check_parameters(self.settings, lambda recipe, *option: self._check(recipe, (option,)))
+        check_selections(self.settings, found, made)
         for recipe, options in {(step.recipe, step.parameters) for step in made.steps}:
             self._check(recipe, options)
         return made
@@ -234,6 +246,7 @@ class Reduction:
         begin, started = time.monotonic(), _now()
         wanted = frozenset(stages)
         self.store.sweep()
+        sweep_partial(self.settings.root)
         plan = self.plan()
         invocation = self.store.new_run_id()
         tools = Tools(
@@ -259,7 +272,29 @@ class Reduction:
         if is_stopped:
             raise Interrupted("stopped on request", "run the same command again to carry on")
         summary = self._summary(conductor.events, time.monotonic() - begin)
-        return replace(summary, problems=plan.problems, remarks=plan.remarks)
+        return replace(summary, problems=plan.problems, remarks=plan.remarks, believed=conductor.believed)
+
+    def relied(self, summary: Summary, beginning: Beginning) -> Relied | None:
+        """List what a run that found nothing to do relied on; None if there was something to do.
+
+        Parameters
+        ----------
+        summary : Summary
+            What the run did.
+        beginning : Beginning
+            From before this workspace was opened.
+        """
+        if summary.ran or summary.failed or summary.blocked or self._arguments or self._illum:
+            return None
+        files = [made.path for made in summary.products]
+        for run in summary.believed:
+            files.append(self.store.records.record_path(run.action, run.run))
+            for digest in (*(o.digest for o in run.outputs), *(e.digest for e in run.extras)):
+                path = self.store.objects.path(digest)
+                if not self.store.remembers_object(digest, path.lstat()):
+                    return None  # edited while we looked, or on a disk that takes no memo
+                files.append(path)
+        return Relied(self.store.path, self.settings.folders, tuple(files), beginning)
 
     def run_recipes(
         self, first: str | None = None, last: str | None = None, *, retry_failed: bool = False
@@ -446,7 +481,7 @@ class Reduction:
         call = Invocation(id_, started, _now(), argv, clio, workspace, exit_status, steps)
         try:
             self.store.record_invocation(call)
-        except (StoreFull, StoreUnwritable) as error:
+        except (StoreDamaged, StoreFull, StoreUnwritable) as error:
             # Each step has its record; losing the word about the call must not hide how it ended.
             _log.warning("this call is not recorded: %s", error.message)
 
@@ -457,41 +492,6 @@ def _require_raw(found: Scan) -> None:
         searched = ", ".join(str(folder) for folder in found.searched)
         first = f": {found.problems[0]}" if found.problems else ""
         raise FramesError(f"no raw frame in {searched} can be used{first}", "list all with: clio scan")
-
-
-def stretch(first: str | None, last: str | None) -> tuple[Stage, ...]:
-    """List the stages from one to another, both included.
-
-    Raises
-    ------
-    UsageError
-        No stage has that name, or the last comes before the first.
-    """
-    stages = tuple(Stage)
-    begin = stages.index(stage_of(first)) if first else 0
-    end = stages.index(stage_of(last)) if last else len(stages) - 1
-    if end < begin:
-        raise UsageError(f"stage {last} comes before {first}: there is nothing between them")
-    return stages[begin : end + 1]
-
-
-def stage_of(name: str) -> Stage:
-    """Find a stage by its name.
-
-    Raises
-    ------
-    UsageError
-        There is none.
-    """
-    import difflib
-
-    try:
-        return Stage(name)
-    except ValueError as error:
-        close = difflib.get_close_matches(name, [stage.value for stage in Stage], n=1)
-        known = ", ".join(Stage)
-        hint = f"did you mean {close[0]}?" if close else f"stages are {known}"
-        raise UsageError(f"unknown stage {name}", hint) from error
 
 
 def _open_engine(name: str) -> Engine:

@@ -9,14 +9,14 @@ from pathlib import Path
 from pipeline.engine import Engine, RecipeImage
 from pipeline.errors import PipelineError
 from pipeline.execute import StagedInput
-from pipeline.fitsdigest import digest_file
+from pipeline.fitsdigest import digest_file, in_short
 from pipeline.image import ImageLibrary
 from pipeline.model import Frame, FrameInput, ProductInput, Step
-from pipeline.parameters import effective
+from pipeline.parameters import Effective, effective
 from pipeline.record import Job, in_order, make_action
 from pipeline.sof import NAME
 from provenance.memo import Memo
-from provenance.model import OutputFile, Run, Status
+from provenance.model import OutputFile, Run
 from provenance.store import Store
 
 _IFU = re.compile(r"-(\d\d)\.fits$")
@@ -52,6 +52,8 @@ class Resolver:
         self._numerics = numerics
         self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
         self._survey = threading.Lock()
+        self._effective: dict[tuple[str, tuple[tuple[str, str], ...]], Effective] = {}
+        self._seen: dict[Path, tuple[tuple[int, ...], Memo]] = {}
 
     def job(self, step: Step, runs: Mapping[str, Run]) -> Job:
         """Make a step into a job.
@@ -70,30 +72,52 @@ class Resolver:
         FitsError
             A frame cannot be read any more.
         """
-        with self._survey:  # the first question to an image starts a container
-            known = self._library.parameters(self._image(), self._engine, step.recipe)
-        full = effective(step.recipe, known, step.parameters)
+        full = self._parameters(step)
         staged = in_order(step, tuple(file for item in step.inputs for file in self._staged(item, runs)))
         action = make_action(step, full, staged, self._image(), self._numerics)
-        caveats = tuple(
-            f"made from {up} with caveats" for up in step.upstream if runs[up].status is Status.CAVEAT
-        )
-        return Job(step, action, full, staged, caveats)
+        return Job(step, action, full, staged)
 
     def digests(self, path: Path) -> Memo:
         """Give the digest and data digest of a frame, read only if its status is new."""
         with self._locks[path]:
-            status = path.stat()
-            known = self._store.memo(status)
-            if known is not None and known.data_digest is not None:
+            known = self._recall(path)
+            if known is not None:
                 return known
+            status = path.stat()
             found = digest_file(path)
-            self._store.memoize(status, found.digest, found.data_digest)
-            return Memo(found.digest, found.data_digest, None)
+            hdus = in_short(found.parts)
+            self._store.memoize(status, found.digest, found.data_digest, hdus)
+            return Memo(found.digest, found.data_digest, hdus)
+
+    def knows_frames(self, step: Step) -> bool:
+        """Tell whether all frames of a step are remembered, so that none has to be read."""
+        return all(self._recall(item.frame.path) for item in step.inputs if isinstance(item, FrameInput))
+
+    def _recall(self, path: Path) -> Memo | None:
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        looks = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        seen, known = self._seen.get(path, ((), None))
+        if seen != looks:
+            known = self._store.memo(status)
+            if known is None or known.data_digest is None:
+                return None
+            self._seen[path] = (looks, known)  # a static serves every exposure of a year
+        return known
 
     def data_digest(self, path: Path) -> str:
         """Give the data digest of a frame."""
         return self.digests(path).data_digest or ""
+
+    def _parameters(self, step: Step) -> Effective:
+        with self._survey:  # the first question to an image starts a container
+            asked = (step.recipe, step.parameters)
+            if asked not in self._effective:
+                known = self._library.parameters(self._image(), self._engine, step.recipe)
+                self._effective[asked] = effective(step.recipe, known, step.parameters)
+            return self._effective[asked]
 
     def _staged(self, item: FrameInput | ProductInput, runs: Mapping[str, Run]) -> tuple[StagedInput, ...]:
         match item:
@@ -101,7 +125,7 @@ class Resolver:
                 found = self.digests(frame.path)
                 data = found.data_digest or ""
                 name = _frame_name(tag, frame, data)
-                return (StagedInput(tag, name, frame.path, found.digest, data, frame.size),)
+                return (StagedInput(tag, name, frame.path, found.digest, data, frame.size, found.extra),)
             case ProductInput(tag, step, product):
                 made = [o for o in runs[step].outputs if o.tag == product]
                 if len(made) != 1:

@@ -17,7 +17,11 @@ SUFFIXES = (".fits", ".fits.fz", ".fits.gz", ".fits.Z", ".fit", ".fts")
 _NO_FOLDER = "no such folder"
 
 
-def scan(folders: tuple[Path, ...], data_digest: Callable[[Path], str]) -> Scan:
+def scan(
+    folders: tuple[Path, ...],
+    data_digest: Callable[[Path], str],
+    read: Callable[[Path], Frame | Problem | None] | None = None,
+) -> Scan:
     """Look through folders for frames.
 
     Parameters
@@ -26,6 +30,8 @@ def scan(folders: tuple[Path, ...], data_digest: Callable[[Path], str]) -> Scan:
         Searched with all that lies below them, links followed; one may also be a file.
     data_digest : callable
         Gives the data digest of a file; called only for exposures found more than once.
+    read : callable, optional
+        Reads a file, or remembers it; `read_frame` without.
 
     Returns
     -------
@@ -40,11 +46,11 @@ def scan(folders: tuple[Path, ...], data_digest: Callable[[Path], str]) -> Scan:
     problems: list[Problem] = []
     frames: list[Frame] = []
     left_alone = products = 0
-    for path in _files(folders, problems):
+    for path in list_files(folders, problems):
         if not path.name.endswith(SUFFIXES):
             left_alone += 1
             continue
-        found = _read(path)
+        found = (read or read_frame)(path)
         match found:
             case Frame():
                 frames.append(found)
@@ -79,38 +85,46 @@ def _is_of_file(problem: Problem) -> bool:
     return problem.reason != _NO_FOLDER
 
 
-def _files(folders: Iterable[Path], problems: list[Problem]) -> Iterator[Path]:
+def list_files(folders: Iterable[Path], problems: list[Problem]) -> Iterator[Path]:
     """List files in sorted order, links followed once; what cannot be read becomes a problem."""
     seen: set[str] = set()
     for folder in folders:
         if folder.is_file():
             yield folder
-            continue
-        if not folder.is_dir():
+        elif not folder.is_dir():
             problems.append(Problem(str(folder), _NO_FOLDER))
-            continue
-
-        def complain(error: OSError) -> None:
-            problems.append(Problem(str(error.filename), f"cannot be listed: {error.strerror}"))
-
-        for root, directories, names in os.walk(folder, onerror=complain, followlinks=True):
-            real = os.path.realpath(root)
-            if real in seen:
-                directories.clear()
-                continue
-            seen.add(real)
-            directories[:] = sorted(d for d in directories if not d.startswith("."))
-            for name in sorted(names):
-                path = Path(root, name)
-                if path.is_symlink() and not path.exists():
-                    problems.append(Problem(str(path), f"dangling link to {path.readlink()}"))
-                elif name.endswith(SUFFIXES) and not path.is_file():
-                    problems.append(Problem(str(path), "no regular file"))  # a pipe would never end
-                elif not name.startswith("."):
-                    yield path
+        else:
+            yield from _below(str(folder), seen, problems)
 
 
-def _read(path: Path) -> Frame | Problem | None:
+def _below(folder: str, seen: set[str], problems: list[Problem]) -> Iterator[Path]:
+    """List the files of a folder, then those of the folders in it; hidden ones are left out."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
+    try:
+        with os.scandir(folder) as entries:
+            ordered = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+    except OSError as error:
+        problems.append(Problem(folder, f"cannot be listed: {error.strerror}"))
+        return
+    folders = []
+    for entry in ordered:
+        path = Path(entry.path)
+        if entry.is_symlink() and not path.exists():  # to nowhere, or to itself
+            problems.append(Problem(str(path), f"dangling link to {path.readlink()}"))
+        elif entry.is_dir():
+            folders.append(path)
+        elif entry.name.endswith(SUFFIXES) and not entry.is_file():
+            problems.append(Problem(str(path), "no regular file"))  # a pipe would never end
+        else:
+            yield path
+    for path in folders:
+        yield from _below(str(path), seen, problems)
+
+
+def read_frame(path: Path) -> Frame | Problem | None:
     """Read and classify one file; None for a product of another reduction."""
     try:
         hdus = read_hdus(path)

@@ -2,7 +2,9 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -47,27 +49,57 @@ def run_tasks(
     Exception
         The first that `work` raised, once all that was running has ended.
     """
-    waiting = {task.id: task for task in tasks}
+    queue = _Queue(tasks)
     running: dict[Future[None], tuple[str, int]] = {}
     failure: BaseException | None = None
     with ThreadPoolExecutor(max_workers=jobs) as pool, _ended_by(cancel):
-        while waiting or running:
+        while True:
             if failure is None and not cancel.is_set():
-                _start(waiting, running, pool, work, memory_of, jobs=jobs, memory_bytes=memory_bytes)
-            else:
-                waiting.clear()
+                _start(queue, running, pool, work, memory_of, jobs=jobs, memory_bytes=memory_bytes)
             if not running:
                 break
             # A timeout, so that the thread of the signals gets its turn.
             ended, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in ended:
-                del running[future]
+                queue.end(running.pop(future)[0])
                 error = future.exception()
                 if error is not None and failure is None:
                     failure = error
                     cancel.set()
     if failure is not None:
         raise failure
+
+
+class _Queue:
+    """Tasks that have not begun: what each still waits for, and which are ready, by preference."""
+
+    def __init__(self, tasks: tuple[Task, ...]) -> None:
+        known = {task.id for task in tasks}
+        self._place = {task.id: place for place, task in enumerate(tasks)}
+        self._lacks = {task.id: len(known.intersection(task.after)) for task in tasks}
+        self._followers: defaultdict[str, list[str]] = defaultdict(list)
+        for task in tasks:
+            for id_ in known.intersection(task.after):
+                self._followers[id_].append(task.id)
+        self._ready = [(place, id_) for id_, place in self._place.items() if not self._lacks[id_]]
+
+    def candidates(self) -> list[str]:
+        """List the first tasks that are ready; what does not fit now is passed over."""
+        return [id_ for _, id_ in self._ready[:_LOOK_AHEAD]]
+
+    def begin(self, id_: str) -> None:
+        """Take a task out."""
+        del self._ready[bisect_left(self._ready, (self._place[id_], id_))]
+
+    def end(self, id_: str) -> None:
+        """Make ready what waited for this task alone."""
+        for follower in self._followers.pop(id_, ()):
+            self._lacks[follower] -= 1
+            if not self._lacks[follower]:
+                insort(self._ready, (self._place[follower], follower))
+
+
+_LOOK_AHEAD = 64
 
 
 @contextlib.contextmanager
@@ -81,7 +113,7 @@ def _ended_by(cancel: threading.Event) -> Iterator[None]:
 
 
 def _start(
-    waiting: dict[str, Task],
+    queue: _Queue,
     running: dict[Future[None], tuple[str, int]],
     pool: ThreadPoolExecutor,
     work: Callable[[str], None],
@@ -91,17 +123,12 @@ def _start(
     memory_bytes: int,
 ) -> None:
     """Start what is ready and fits."""
-    for id_ in _ready(waiting, running):
+    for id_ in queue.candidates():
         if len(running) >= jobs:
             return
         need = memory_of(id_)
         taken = sum(memory for _, memory in running.values())
         if running and taken + need > memory_bytes:
             continue
-        del waiting[id_]
+        queue.begin(id_)
         running[pool.submit(work, id_)] = (id_, need)
-
-
-def _ready(waiting: Mapping[str, Task], running: Mapping[Future[None], tuple[str, int]]) -> list[str]:
-    unfinished = waiting.keys() | {id_ for id_, _ in running.values()}
-    return [id_ for id_, task in waiting.items() if not unfinished.intersection(task.after)]

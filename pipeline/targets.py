@@ -31,27 +31,26 @@ def by_target(
     kept: list[Frame] = []
     remarks: list[str] = []
     for frame in frames:
-        name = _name(frame, targets)
+        name = target_of(frame, targets)
         if not name:
             kept.append(frame)
-        elif _is_like(targets[name].exclude, frame.exposure, frame.arcfile):
+        elif is_like(targets[name].exclude, frame.exposure, frame.arcfile):
             remarks.append(f"OBJECT {frame.exposure} is left out of {name}, as clio.toml says")
         else:
             kept.append(replace(frame, target=name))
     return tuple(kept), tuple(remarks)
 
 
-def _name(frame: Frame, targets: Mapping[str, TargetTable]) -> str:
-    """Find the first target that an exposure belongs to; empty for none."""
+def target_of(frame: Frame, targets: Mapping[str, TargetTable]) -> str:
+    """Find the first target of the settings that an exposure belongs to; empty for none."""
     if frame.tag != "OBJECT":
         return ""
     matching = (
-        name
-        for name, target in targets.items()
-        if _is_like(target.match or [name], frame.target, frame.block)
+        name for name, target in targets.items() if is_like(target.match or [name], frame.target, frame.block)
     )
     return next(matching, "")
 
 
-def _is_like(patterns: list[str], *names: str) -> bool:
+def is_like(patterns: list[str], *names: str) -> bool:
+    """Tell whether one of the names fits one of the patterns."""
     return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)

@@ -101,7 +101,7 @@ def image(name: str, pixels: Sequence[int], cards: Cards | None = None) -> bytes
 def table(name: str, columns: Mapping[str, Sequence[float] | Sequence[str]]) -> bytes:
     """Write a table of doubles and strings of 23 characters."""
     rows = len(next(iter(columns.values())))
-    forms = ["23A" if isinstance(values[0], str) else "1D" for values in columns.values()]
+    forms = ["23A" if any(isinstance(v, str) for v in values) else "1D" for values in columns.values()]
     width = sum(23 if form == "23A" else 8 for form in forms)
     cards: dict[str, Value] = {
         "XTENSION": "BINTABLE",
@@ -301,9 +301,11 @@ def static_bytes(tag: str, *, seed: int = 0, changes: Cards | None = None) -> by
     if tag == "ASTROMETRY_WCS":
         cards |= {"CD1_1": -1e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 1e-5}
     head = primary(cards | dict(changes or {}))
-    numbers = (1.0 + seed, 2.0, 3.0)
+    numbers = (4000.0 + seed, 6000.0, 8000.0)  # pass for wavelengths in Angstrom
     if tag == "FILTER_LIST":
         return head + table("Cousins_R", dict.fromkeys(("lambda", "throughput"), numbers))
+    if tag in ("VIGNETTING_MASK", "SKY_MASK"):
+        return head + image(tag, [seed, 1])
     if tag not in STATIC_COLUMNS:
         return head
     extension = "LINES" if tag in ("SKY_LINES", "RAMAN_LINES") else tag

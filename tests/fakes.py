@@ -26,6 +26,7 @@ from pipeline.image import ImageLibrary
 from pipeline.image.recipes import RecipeParameter, parameters_to_json
 from pipeline.model import Stage
 from pipeline.reduce import Made, Reduction, Summary
+from pipeline.structure import FLUX, PRODUCTS, Part
 
 DIGEST = "sha256:" + "c0" * 32
 """Of the fake image."""
@@ -410,20 +411,20 @@ class _Esorex:
         qc: dict[str, Value] = {"ESO QC FAKE LEVEL": self._pixels[0]}
         for tag in _OF_IFU.get(recipe, ()):
             chip: dict[str, Value] = {"EXTNAME": f"CHAN{ifu:02d}"}
-            yield f"{tag}-{ifu:02d}.fits", tag, qc | chip, [self._image(tag)]
+            yield f"{tag}-{ifu:02d}.fits", tag, qc | chip, self._parts(tag)
         match recipe:
             case "muse_twilight":
                 for tag in ("TWILIGHT_CUBE", "DATACUBE_SKYFLAT"):
-                    yield f"{tag}.fits", tag, qc, [self._image(tag)]
+                    yield f"{tag}.fits", tag, qc, self._parts(tag)
             case "muse_scibasic":
                 tag = next(f"PIXTABLE_{i.tag}" for i in self._inputs if i.tag in ("OBJECT", "SKY", "STD"))
-                yield f"{tag}_0001-{ifu:02d}.fits", tag, qc, [self._image("xpos")]
+                yield f"{tag}_0001-{ifu:02d}.fits", tag, qc, self._parts(tag)
             case "muse_standard":
                 for tag in _NUMBERED:
-                    yield f"{tag}_0001.fits", tag, qc, [self._image(tag)]
+                    yield f"{tag}_0001.fits", tag, qc, self._parts(tag)
             case "muse_create_sky":
                 for tag in _SKY:
-                    yield f"{tag}.fits", tag, qc, [self._image(tag)]
+                    yield f"{tag}.fits", tag, qc, self._parts(tag)
             case "muse_exp_align":
                 yield from self._offsets()
             case "muse_scipost" | "muse_exp_combine":
@@ -432,26 +433,24 @@ class _Esorex:
     def _cubes(self) -> Iterator[tuple[str, str, dict[str, Value], list[bytes]]]:
         saved = self._options["save"].split(",")
         if "cube" in saved:
-            unit = "count" if self._fault is Fault.COUNTS else "10**(-20)*erg/s/cm**2/Angstrom"
-            data = [self._image("DATA", {"BUNIT": unit}), self._image("STAT", {"BUNIT": f"({unit})**2"})]
-            yield "DATACUBE_FINAL.fits", "DATACUBE_FINAL", {}, data
+            yield "DATACUBE_FINAL.fits", "DATACUBE_FINAL", {}, self._parts("DATACUBE_FINAL")
             known = {unit.name for item in self._inputs if item.tag == "FILTER_LIST" for unit in item.hdus}
             filters = [name for name in self._options["filter"].split(",") if name in known | {"white"}]
             for number, name in enumerate(filters, 1):
                 cards: dict[str, Value] = {"ESO DRS MUSE FILTER NAME": name}
-                yield f"IMAGE_FOV_{number:04d}.fits", "IMAGE_FOV", cards, [self._image(name)]
+                yield f"IMAGE_FOV_{number:04d}.fits", "IMAGE_FOV", cards, self._parts("IMAGE_FOV", name)
         for number, exposure in enumerate(self._exposures(), 1):
             if "individual" in saved:
                 tables = [i for i in self._inputs if i.is_raw and i.card("DATE-OBS") == exposure]
                 merged = len(tables) - (self._fault is Fault.LOST_IFU)
                 cards = {"ESO DRS MUSE PIXTABLE MERGED": merged, "DATE-OBS": exposure}
                 name = f"PIXTABLE_REDUCED_{number:04d}.fits"
-                yield name, "PIXTABLE_REDUCED", cards, [self._image(exposure)]
+                yield name, "PIXTABLE_REDUCED", cards, self._parts("PIXTABLE_REDUCED", exposure)
             if "skymodel" in saved and self._options.get("skymethod") == "model":
                 given = {item.tag for item in self._inputs}
                 for tag in _SKY:
                     if tag != "SKY_CONTINUUM" or tag not in given:
-                        yield f"{tag}_{number:04d}.fits", tag, {}, [self._image(tag + exposure)]
+                        yield f"{tag}_{number:04d}.fits", tag, {}, self._parts(tag, exposure)
 
     def _offsets(self) -> Iterator[tuple[str, str, dict[str, Value], list[bytes]]]:
         exposures = self._exposures()
@@ -461,6 +460,7 @@ class _Esorex:
             qc |= {f"ESO QC EXPALIGN NMATCH{len(exposures)}": 0, "ESO QC EXPALIGN NOMATCH": 1}
         rows = exposures[:-1] if self._fault is Fault.INVENTED else exposures
         shifts = [self._pixels[n] * 1e-7 * (n > 0) for n in range(len(rows))]
+        measured = [*shifts, 0.0]
         if self._fault is Fault.NOT_A_NUMBER:
             shifts[-1] = float("nan")
         columns: dict[str, list[str] | list[float]] = {
@@ -471,8 +471,13 @@ class _Esorex:
             "FLUX_SCALE": [1.0] * len(rows),
         }
         yield "OFFSET_LIST.fits", "OFFSET_LIST", qc, [table("OFFSET_LIST", columns)]
-        for number in range(1, len(exposures) + 1):
-            yield f"SOURCE_LIST_{number:04d}.fits", "SOURCE_LIST", {}, [self._image(str(number))]
+        for number, (exposure, shift) in enumerate(zip(exposures, measured, strict=False), 1):
+            sources = {"X": [10.0, 50.0, 90.0], "Y": [20.0, 80.0, 10.0]}
+            sources |= {"RA": [10 - x / 18000 + shift for x in sources["X"]]}
+            sources |= {"DEC": [y / 18000 + shift for y in sources["Y"]]}
+            date: dict[str, Value] = {"DATE-OBS": exposure}
+            name = f"SOURCE_LIST_{number:04d}.fits"
+            yield name, "SOURCE_LIST", date, [table("SOURCES", sources)]
 
     def _exposures(self) -> list[str]:
         found = {str(item.card("DATE-OBS")) for item in self._inputs if item.is_raw}
@@ -483,9 +488,20 @@ class _Esorex:
         """The frame whose header products inherit."""
         return next(item for item in self._inputs if item.is_raw and item.tag != "ILLUM")
 
-    def _image(self, name: str, cards: Mapping[str, Value] | None = None) -> bytes:
-        pixels = hashlib.sha256(self._pixels + name.encode()).digest()
-        return image(name, list(pixels), cards)
+    def _parts(self, tag: str, of: str = "") -> list[bytes]:
+        """Write the extensions that a product of a tag has."""
+        return [self._part(part, f"{tag}{of}") for part in PRODUCTS[tag].parts]
+
+    def _part(self, part: Part, of: str) -> bytes:
+        pixels = list(hashlib.sha256(self._pixels + of.encode() + part.name.encode()).digest())
+        if part.columns:
+            rows = max(part.least_rows, 3)
+            numbers = [4000.0 + n + pixels[n % len(pixels)] / 256 for n in range(rows)]
+            return table(part.name, dict.fromkeys(part.columns, numbers))
+        unit = "10**(-20)*erg/s/cm**2/Angstrom" if part.unit == FLUX else part.unit
+        if self._fault is Fault.COUNTS and of.startswith("DATACUBE_FINAL"):
+            unit = "count"
+        return image(part.name or "DATA", pixels, {"BUNIT": unit or None})
 
     def _write(self, name: str, tag: str, cards: Mapping[str, Value], parts: Sequence[bytes]) -> None:
         is_unfinished = self._fault is Fault.UNFINISHED
@@ -498,6 +514,9 @@ class _Esorex:
         }
         for keyword in ("OBJECT", "EXPTIME", "MJD-OBS", "DATE-OBS"):
             head[keyword] = self._first.card(keyword)
+        structure = PRODUCTS.get(tag)
+        if structure is not None:
+            head |= dict.fromkeys((*structure.keywords, *structure.one_of[:1]), "as promised")
         written = [primary(head | self._history() | dict(cards)), *parts]
         (self._out / name).write_bytes(b"".join(written if is_unfinished else map(sealed, written)))
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import image, night, questions, upkeep, work, workspace
+from pipeline.cli import acceptances, image, night, passport, questions, space, upkeep, work, workspace
 from pipeline.cli.output import OUTPUT, print_error
-from pipeline.errors import Exit, Interrupted, PipelineError
+from pipeline.errors import Exit, Interrupted, PipelineError, refusal
 
 app = typer.Typer(
     name="clio",
@@ -21,7 +21,7 @@ app = typer.Typer(
     help="Reduce MUSE data with ESO's own recipes in a pinned image, remember how every product was made, "
     "and skip what is known.",
 )
-for part in (workspace, night, work, questions, upkeep):
+for part in (workspace, night, work, questions, acceptances, upkeep, space, passport):
     part.add_to(app)
 app.add_typer(image.app, name="image")
 
@@ -76,13 +76,17 @@ def _guarded() -> int:
 
 
 def _unforeseen(error: Exception, *, as_json: bool) -> int:
-    """Report a failure of the store by its sentence, anything else as a defect of this program."""
+    """Report what store or system refuse by its sentence, anything else as a defect of this program."""
     from provenance.errors import AmbiguousReference, ProvenanceError, UnknownReference
 
     name = type(error).__name__
     if isinstance(error, ProvenanceError):
         code = Exit.USAGE if isinstance(error, UnknownReference | AmbiguousReference) else Exit.STORE
         print_error(name, error.message, error.hint, code, as_json=as_json)
+        return int(code)
+    if isinstance(error, OSError) and (refused := refusal(error)) is not None and not OUTPUT.debug:
+        kind, code = type(refused).__name__, refused.exit_code
+        print_error(kind, refused.message, refused.hint, code, as_json=as_json)
         return int(code)
     if OUTPUT.debug:
         import traceback

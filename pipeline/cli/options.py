@@ -34,7 +34,7 @@ def find_workspace(given: Path | None) -> Path:
     ConfigError
         There is no clio.toml here or above.
     """
-    from pipeline.config import FILE
+    from pipeline.places import FILE
 
     if given is not None:
         return given

@@ -37,8 +37,12 @@ class Output:
 
     def say(self, text: str) -> None:
         """Say something to whoever waits."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        if "talk" in self.__dict__:  # in use, perhaps by a bar that has to make room
             self.talk.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:  # rich takes longer to import than a light command to run
+            sys.stderr.write(f"{text}\n")
 
     def document(self, schema: str, body: dict[str, Any]) -> None:
         """Print one JSON document, its form and version first."""
@@ -46,7 +50,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """Print a line of data."""
-        self.data.print(text, markup=False, highlight=False, soft_wrap=True)
+        sys.stdout.write(f"{text}\n")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table that fits the terminal; words such as `hit` in their colour."""
@@ -68,7 +72,7 @@ COLOURS = {
     "ok": "green",
     "works": "green",
     "miss": "yellow",
-    "caveat": "yellow",
+    "ok with caveats": "yellow",
     "blocked": "magenta",
     "failed": "red",
     "does not work": "red",
@@ -97,6 +101,11 @@ def print_error(kind: str, message: str, hint: str, exit_code: int, *, as_json: 
     if hint:
         console.print("hint:", style="bold", end=" ", highlight=False)
         console.print(hint, markup=False, highlight=False, soft_wrap=True)
+
+
+def in_words(status: str) -> str:
+    """Say a status as people do."""
+    return "ok with caveats" if status == "caveat" else status
 
 
 def seconds(wall_ms: int | None) -> str:

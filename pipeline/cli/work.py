@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Engine, Json, JsonLines, Workspace, open_reduction
+from pipeline.cli.options import Engine, Json, JsonLines, Workspace, find_workspace, open_reduction
 from pipeline.cli.output import OUTPUT, print_json, seconds
+from pipeline.standing import Beginning, Standing, keep, recall
 
 if TYPE_CHECKING:
     from pipeline.conduct import Event
     from pipeline.forecast import Forecast
     from pipeline.model import Plan, Stage
     from pipeline.reduce import Made, Reduction, Summary
+    from pipeline.why import RootCause
 
 Stages = Annotated[
     list[str] | None, typer.Argument(metavar="[STAGE]...", help="Stages, such as `bias flat`; all without.")
@@ -38,21 +40,35 @@ def plan(
     stages: Stages = None,
     first: First = "",
     last: Last = "",
+    why: Annotated[bool, typer.Option("--why", help="Name first what began it, down to its cause.")] = False,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
     """Say what would run and why, hit or miss; runs nothing.
 
-    Example: `clio plan --last prep_align`
+    Example: `clio plan --last prep_align --why`
     """
+    from pipeline.cli.questions import teller
+
     wanted = _stages(stages, first, last)
     with open_reduction(workspace) as reduction:
         planned = reduction.plan()
-        found = [f for f in reduction.forecast(planned) if f.step.stage in wanted]
+        every = reduction.forecast(planned)
+        found = [f for f in every if f.step.stage in wanted]
+        shown = {f.step.id for f in found}
+        causes = teller(reduction, {f.step.id: f for f in every}).root_causes() if why else ()
+        causes = tuple(cause for cause in causes if not shown.isdisjoint((*cause.steps, *cause.waiting)))
     if as_json:
         steps = [_forecast_document(f) for f in found]
-        OUTPUT.document("clio-plan/1", {"steps": steps, **_problem_document(planned)})
+        body = {"steps": steps, **_problem_document(planned)}
+        if why:
+            body["causes"] = [_root_cause_document(cause) for cause in causes]
+        OUTPUT.document("clio-plan/1", body)
     else:
+        for cause in causes:
+            OUTPUT.line("\n".join(root_cause_lines(cause)))
+        if causes:
+            OUTPUT.line("")
         OUTPUT.table(
             ("outcome", "stage", "unit", "why"),
             ((f.outcome.value, f.step.stage.value, f.step.unit, f.why[0]) for f in found),
@@ -81,14 +97,30 @@ def run(
 
     Example: `clio run --last prep_align`
     """
-    from pipeline.conduct import failure
-
+    began = time.monotonic()
     wanted = _stages(stages, first, last)
+    folder = find_workspace(workspace)
+    if not as_json and (standing := recall(folder, wanted)) is not None:
+        for remark in standing.remarks:
+            OUTPUT.say(remark)
+        _print_nothing_to_run(standing.hits, time.monotonic() - began)
+        return
+
+    from pipeline.conduct import failure
+    from pipeline.config import load
+    from pipeline.reduce import Reduction
+
+    settings = load(folder)
+    beginning = Beginning.now(settings.store)
     with (
-        open_reduction(workspace, engine) as reduction,
+        Reduction(settings, engine=engine) as reduction,
         watching(reduction, wanted, as_json=as_json) as listen,
     ):
         summary = reduction.run(wanted, listen, tuple(sys.argv), jobs, retry_failed=retry_failed)
+        relied = reduction.relied(summary, beginning)
+        if relied is not None:
+            said = (*(f"problem: {problem}" for problem in summary.problems), *summary.remarks)
+            keep(folder, wanted, Standing(summary.hits, said), relied)
         if reduction.engine.is_open and not as_json:
             OUTPUT.say(f"engine: {reduction.engine.name} {reduction.engine.version()}")
     if as_json:
@@ -106,37 +138,47 @@ def status(workspace: Workspace = None, as_json: Json = False) -> None:
 
     Example: `clio status`
     """
+    from pipeline.cli.sheets import counted
+    from pipeline.why import caveats
+
     with open_reduction(workspace) as reduction:
         found = reduction.forecast()
         last = reduction.store.last_invocation(str(reduction.settings.root))
     stages: dict[str, Counter[str]] = {}
     for f in found:
         stages.setdefault(f.step.stage.value, Counter())[f.outcome.value] += 1
-    caveats = [f for f in found if f.run is not None and f.run.caveats]
+        stages[f.step.stage.value]["caveat"] += bool(f.caveats)
+    told = caveats({f.step.id: f for f in found})
     if as_json:
         rows = [
-            {"stage": stage, **{name: counts[name] for name in ("hit", "miss", "blocked")}}
+            {"stage": stage, **{name: counts[name] for name in ("hit", "caveat", "miss", "blocked")}}
             for stage, counts in stages.items()
         ]
-        remarks = [{"step": f.step.id, "caveats": list(f.run.caveats)} for f in caveats if f.run]
+        remarks = [{"step": c.step, "caveats": [c.text], "carried_by": list(c.also)} for c in told]
         OUTPUT.document(
             "clio-status/1",
             {"stages": rows, "caveats": remarks, "last_run": last.started if last else None},
         )
         return
     OUTPUT.table(
-        ("stage", "made", "to run", "blocked"),
-        ((stage, str(c["hit"]), str(c["miss"]), str(c["blocked"])) for stage, c in stages.items()),
+        ("stage", "made", "with caveats", "to run", "blocked"),
+        (
+            (stage, *(str(counts[name]) for name in ("hit", "caveat", "miss", "blocked")))
+            for stage, counts in stages.items()
+        ),
     )
-    for f in caveats:
-        OUTPUT.say(f"caveat: {f.step.id}: {f.run.caveats[0] if f.run else ''}")
+    for caveat in told[:_SHOWN]:
+        also = f" (carried to {counted(len(caveat.also), 'step')})" if caveat.also else ""
+        OUTPUT.say(f"caveat: {caveat.step}: {caveat.text}{also}")
+    if len(told) > _SHOWN:
+        OUTPUT.say(f"caveats: {len(told) - _SHOWN} more; all of them: clio status --json")
     _print_hints([f for f in found if f.outcome.value == "blocked"])
     OUTPUT.say(f"last run: {last.started}, exit {last.exit_status}" if last else "never run")
 
 
 def _stages(names: list[str] | None, first: str, last: str) -> "tuple[Stage, ...]":
     from pipeline.errors import UsageError
-    from pipeline.reduce import stage_of, stretch
+    from pipeline.stages import stage_of, stretch
 
     if names and (first or last):
         raise UsageError("stages by name and a stretch of stages exclude each other", "give one of the two")
@@ -151,6 +193,8 @@ def _forecast_document(found: "Forecast") -> dict[str, Any]:
         "target": found.step.target,
         "outcome": found.outcome.value,
         "why": list(found.why),
+        "waits_for": list(found.roots),
+        "caveats": list(found.caveats),
         "action": found.job.action.key if found.job else None,
         "run": found.run.run if found.run else None,
         "associations": [
@@ -165,6 +209,34 @@ def _forecast_document(found: "Forecast") -> dict[str, Any]:
             for a in found.step.associations
         ],
     }
+
+
+def _root_cause_document(cause: "RootCause") -> dict[str, Any]:
+    return {
+        "stage": cause.stage,
+        "kind": cause.kind.value,
+        "text": cause.text,
+        "details": list(cause.details),
+        "steps": list(cause.steps),
+        "waiting": list(cause.waiting),
+    }
+
+
+def root_cause_lines(cause: "RootCause") -> Iterator[str]:
+    """Say what makes steps run, and how many."""
+    from pipeline.cli.chains import FEW_CAUSES
+    from pipeline.cli.sheets import counted
+
+    first = f"{cause.steps[0]}{f' and {len(cause.steps) - 1} more' if len(cause.steps) > 1 else ''}"
+    at_stages = {step.partition(":")[0] for step in cause.steps}
+    where = "" if at_stages == {cause.stage} else f"{cause.stage}: "
+    waiting = f", {counted(len(cause.waiting), 'step')} after them" if cause.waiting else ""
+    yield f"{where}{cause.text}"
+    for detail in cause.details[:FEW_CAUSES]:
+        yield f"  {detail}"
+    if len(cause.details) > FEW_CAUSES:
+        yield f"  and {len(cause.details) - FEW_CAUSES} more: clio why {cause.steps[0]} --all"
+    yield f"  makes {counted(len(cause.steps), 'step')} run ({first}){waiting}"
 
 
 def _problem_document(of: "Plan | Summary") -> dict[str, Any]:
@@ -319,38 +391,44 @@ def _summary_document(summary: "Summary") -> dict[str, Any]:
     }
 
 
+def _print_nothing_to_run(hits: int, wall_s: float) -> None:
+    known = "1 step is known" if hits == 1 else f"all {hits} steps are known"
+    what = known if hits else "no step is planned for these stages"
+    OUTPUT.line(f"nothing to run: {what} ({wall_s:.1f} s)")
+
+
 def _print_summary(summary: "Summary") -> None:
-    from pipeline.conduct import Did
+    from pipeline.conduct import Did, root_of
 
     if not summary.ran and not summary.failed and not summary.blocked:
-        known = "1 step is" if summary.hits == 1 else f"all {summary.hits} steps are"
-        OUTPUT.line(f"nothing to run: {known} known ({summary.wall_s:.1f} s)")
+        _print_nothing_to_run(summary.hits, summary.wall_s)
         return
     OUTPUT.line(
         f"{summary.ran} ran, {summary.hits} hits, {summary.failed} failed, {summary.blocked} blocked "
         f"in {summary.wall_s:.0f} s"
     )
-    failed = [event for event in summary.events if event.did is Did.FAILED]
-    for event in failed[:_SHOWN]:
-        OUTPUT.line(_cut(f"failed  {event.step.id}: {event.why[0]}"))
-    if len(failed) > _SHOWN:
-        OUTPUT.line(f"        and {len(failed) - _SHOWN} more; all of them: clio plan")
-    blocked = Counter(_root(event) for event in summary.events if event.did is Did.BLOCKED)
-    for (root, why), count in blocked.most_common(_SHOWN):
-        steps = "1 step" if count == 1 else f"{count} steps"
-        OUTPUT.line(_cut(f"blocked {steps} for want of {root}: {why}"))
-    if len(blocked) > _SHOWN:
-        OUTPUT.line(f"        for {len(blocked) - _SHOWN} reasons more; all of them: clio plan")
+    for did in (Did.FAILED, Did.BLOCKED):
+        _print_reasons(did.value, [root_of(event) for event in summary.events if event.did is did])
 
 
-_SHOWN = 6
-"""Failures, and reasons for which steps are blocked, that a summary names: it has to fit a screen."""
+def _print_reasons(did: str, roots: list[tuple[str, str]]) -> None:
+    """Print a line for each reason, that of most steps first; few enough to fit a screen."""
+    by_reason: dict[str, list[str]] = {}
+    for id_, reason in sorted(roots):
+        by_reason.setdefault(reason, []).append(id_)
+    most_first = sorted(by_reason.items(), key=lambda item: -len(item[1]))
+    for reason, ids in most_first[:_SHOWN]:
+        steps = "1 step" if len(ids) == 1 else f"{len(ids)} steps"
+        others = len(set(ids)) - 1
+        begin = f"{ids[0]} and {others} more" if others else ids[0]
+        OUTPUT.line(_cut(f"{did:8}{begin if did == 'failed' else f'{steps} for want of {begin}'}: {reason}"))
+    if len(most_first) > _SHOWN:
+        left = sum(len(ids) for _, ids in most_first[_SHOWN:])
+        OUTPUT.line(f"        and {left} more for {len(most_first) - _SHOWN} reasons; all of them: clio plan")
 
 
-def _root(event: "Event") -> tuple[str, str]:
-    """Name the step at which a chain of blocked steps begins, and what is wrong there."""
-    needs = [why.removeprefix("needs ") for why in event.why[:-1]]
-    return (needs[-1] if needs else event.step.id), event.why[-1]
+_SHOWN = 3
+"""Reasons for which steps failed, or are blocked, that a summary names: it has to fit a screen."""
 
 
 def _cut(line: str) -> str:

@@ -76,7 +76,7 @@ def write_settings(folder: Path, raw: list[str], calib: list[str]) -> Path:
     """Write the settings of a new workspace; what is there already is never overwritten."""
     import json
 
-    from pipeline.config import FILE
+    from pipeline.places import FILE
 
     path = folder / FILE
     if path.exists():

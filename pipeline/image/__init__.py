@@ -4,7 +4,7 @@
 image is pinned by; `parse_reference` refuses a tag. The root file system comes from `rootfs.sh`, beside this.
 """
 
-from pipeline.image.library import ImageLibrary, compare_packages, default_root, lock_document
+from pipeline.image.library import ImageLibrary, compare_packages, lock_document
 from pipeline.image.lock import Package, packages_from_json, parse_reference
 from pipeline.image.recipes import RecipeParameter
 from pipeline.image.unpack import changed_rootfs
@@ -15,7 +15,6 @@ __all__ = [
     "RecipeParameter",
     "changed_rootfs",
     "compare_packages",
-    "default_root",
     "lock_document",
     "packages_from_json",
     "parse_reference",

@@ -13,7 +13,6 @@ All but the archive can be made again from it. An image appears whole, by a rena
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -40,15 +39,8 @@ from pipeline.image.recipes import (
     survey,
 )
 from pipeline.image.unpack import changed_rootfs, listing_digest, listing_of, unpack
+from pipeline.places import cache_root
 from pipeline.replacing import replace_text
-
-
-def default_root() -> Path:
-    """Find where Clio keeps things on this machine: $CLIO_CACHE, else clio in $XDG_CACHE_HOME or ~/.cache."""
-    if named := os.environ.get("CLIO_CACHE"):
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "clio"
 
 
 def lock_document(image: RecipeImage) -> dict[str, Any]:
@@ -80,11 +72,11 @@ class ImageLibrary:
     Parameters
     ----------
     root : Path, optional
-        Where they lie; `default_root()` without.
+        Where they lie; `cache_root()` without.
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = root if root is not None else default_root()
+        self.root = root if root is not None else cache_root()
         self._images = self.root / "images"
 
     def list(self) -> tuple[RecipeImage, ...]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engines.cgroup import Group, Place, find_place
+from pipeline.engines.cgroup import Group, Place, find_place, sweep_groups
+from pipeline.engines.owner import this_process
 
 V1 = """31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw
 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory
@@ -83,3 +84,19 @@ def test_oom_kills_are_read(tmp_path: Path, version: int, file: str, text: str) 
     (tmp_path / file).write_text(text)
 
     assert Group(tmp_path, version).oom_kills() == 3
+
+
+def test_groups_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    """A Clio that is killed cannot remove its group; the next run does."""
+    mine = this_process().replace("/", ".")
+    boot, _, start = mine.split(".")
+    for owner in (mine, f"{boot}.4194305.{start}"):
+        (tmp_path / f"clio-run~{owner}").mkdir()
+    (tmp_path / "clio-busy~nobody").mkdir()
+    (tmp_path / "clio-busy~nobody" / "child").mkdir()
+    (tmp_path / "user.slice").mkdir()
+
+    sweep_groups(tmp_path)
+
+    left = {f"clio-run~{mine}", "clio-busy~nobody", "user.slice"}
+    assert {path.name for path in tmp_path.iterdir()} == left

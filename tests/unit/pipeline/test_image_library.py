@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.engine import Engine, EngineRequest, EngineResult, RecipeImage
 from pipeline.errors import EngineUnavailable, ImageError, UsageError
-from pipeline.image import ImageLibrary, changed_rootfs, compare_packages, default_root, lock_document
+from pipeline.image import ImageLibrary, changed_rootfs, compare_packages, lock_document
+from pipeline.places import cache_root
 
 ROW = {"architecture": "amd64", "name": "esorex", "sha256": "a" * 64, "version": "3.13.6+ds-1"}
 
@@ -52,17 +53,17 @@ def image(library: ImageLibrary, tmp_path: Path) -> RecipeImage:
     return library.add_rootfs(rootfs_tar(tmp_path / "rootfs.tar"))
 
 
-def test_default_root_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
     monkeypatch.delenv("CLIO_CACHE", raising=False)
-    assert default_root() == Path("/x/clio")
+    assert cache_root() == Path("/x/clio")
 
     monkeypatch.setenv("CLIO_CACHE", "/c")
-    assert default_root() == Path("/c")
+    assert cache_root() == Path("/c")
 
     monkeypatch.delenv("CLIO_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert default_root() == Path.home() / ".cache/clio"
+    assert cache_root() == Path.home() / ".cache/clio"
 
 
 def test_empty_library_lists_nothing(library: ImageLibrary) -> None:

@@ -80,6 +80,19 @@ def test_the_plan_does_not_depend_on_the_order_of_frames(shuffle: random.Random)
     assert planned(frames) == planned()
 
 
+@pytest.mark.parametrize(
+    ("method", "reads"), [("model", True), ("subtract-model", True), ("simple", False), ("none", False)]
+)
+def test_a_sky_that_is_not_modelled_needs_no_lines_and_no_profiles(method: str, reads: bool) -> None:
+    """The recipe leaves them unread, and they would be no part of what its products are made from."""
+    made = planned(recipes={"muse_scipost": {"skymethod": method}})
+
+    for stage in (Stage.PREP_ALIGN, Stage.SCIPOST, Stage.SCIPOST_PEREXPO):
+        given_ = set(tags(steps(made, stage)[0]))
+        assert ({"LSF_PROFILE", "SKY_LINES", "SKY_CONTINUUM"} & given_ != set()) is reads
+        assert {"EXTINCT_TABLE", "STD_RESPONSE"} <= given_
+
+
 def test_the_plan_of_moved_frames_differs_in_paths_alone() -> None:
     """Promise 2."""
     moved = [replace(f, path=Path("/elsewhere") / f"{n}.fits") for n, f in enumerate(reversed(FRAMES))]

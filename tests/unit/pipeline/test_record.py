@@ -15,7 +15,7 @@ from pipeline.model import Expected, FrameInput, ProductInput, Stage, Step
 from pipeline.parameters import effective
 from pipeline.recipes import RECIPES
 from pipeline.record import in_order, make_action
-from provenance.difference import differences
+from provenance.difference import differences, in_words
 from provenance.model import Action
 
 IMAGE = RecipeImage("sha256:" + "c0" * 32, "linux/amd64", Path("a"), Path("r"))
@@ -130,7 +130,7 @@ def test_products_stand_by_tag_in_the_order_of_the_plan() -> None:
 def test_a_difference_of_keys_is_told_in_words() -> None:
     old, new = action(), action(options=(("nifu", "1"), ("nlow", "2")), numerics="native")
 
-    told = differences(old, new)
+    told = in_words(differences(old, new))
 
     assert told[:2] == ("numerics: pinned -> native", "parameter muse.muse_bias.nlow: 1 -> 2")
     assert told[2].startswith("environment GLIBC_TUNABLES: glibc")

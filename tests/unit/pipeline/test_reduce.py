@@ -23,7 +23,8 @@ from pipeline.errors import (
 )
 from pipeline.forecast import LASTING, Outcome
 from pipeline.model import Stage
-from pipeline.reduce import Made, Reduction, stage_of, stretch
+from pipeline.reduce import Made, Reduction
+from pipeline.stages import stage_of, stretch
 from provenance.model import Status
 
 FIRST, SECOND = "2023-02-26T01:12:00.000", "2023-02-26T01:26:24.000"
@@ -252,12 +253,27 @@ def test_a_failed_recipe_blocks_what_depends_on_it_and_nothing_else(workspace: W
     assert f"wave:{ARC}:01" in did(summary, Did.RAN)
     assert f"lsf:{ARC}:01" in did(summary, Did.RAN)
     whys = {event.step.id: event.why for event in summary.events}
-    cause = "recipe error: esorex left with 255: muse: [tid=000] no light in the lamp"
+    cause = "recipe error: esorex left with 255: no light in the lamp"
     assert whys[f"flat:{FLAT}:02"] == (cause,)
     assert whys[f"wave:{ARC}:02"] == (f"needs flat:{FLAT}:02", cause)
     assert whys["combine:1001"][-1] == cause
     assert whys["combine:1001"][0] == f"needs scipost_perexpo:{FIRST}"
     assert summary.ran + summary.failed + summary.blocked == 26
+
+
+def test_a_failed_step_shows_no_product_of_other_parameters(narrow: Workspace) -> None:
+    """Promise 1: a name under `products/` is what was asked for, or is not there."""
+    made = {output.path.name for output in narrow.run(Stage.BIAS).products}
+    narrow.configure("[recipes.muse_bias]\nlsigma = 4\n")
+    narrow.engine.fail(Fault.EXIT, "muse_bias", times=1)
+
+    narrow.run(Stage.BIAS)
+
+    shown = {path.name for path in (narrow.root / "products").rglob("*.fits")}
+    assert not made & shown
+    narrow.configure("")
+    assert narrow.run(Stage.BIAS).hits == 1
+    assert made <= {path.name for path in (narrow.root / "products").rglob("*.fits")}
 
 
 def test_a_failed_exposure_leaves_the_others_alone(workspace: Workspace) -> None:
@@ -291,7 +307,7 @@ def test_a_failure_is_tried_again_where_asked_and_the_rest_follows(narrow: Works
     assert (first.ran, first.failed) == (2, 1)
     assert second.ran == first.failed + first.blocked
     why = next(event.why for event in second.events if event.step.stage is Stage.WAVE)
-    assert why == ("failed before: esorex left with 255: muse: [tid=000] it was told to fail",)
+    assert why == ("failed before: esorex left with 255: it was told to fail",)
 
 
 def test_a_failure_ends_a_method_with_its_cause_and_where_the_log_is(narrow: Workspace) -> None:
@@ -302,7 +318,7 @@ def test_a_failure_ends_a_method_with_its_cause_and_where_the_log_is(narrow: Wor
 
     assert caught.value.exit_code is Exit.RECIPE
     assert caught.value.message == (
-        f"bias:{BIAS}:01 failed: recipe error: esorex left with 255: muse: [tid=000] levels disagree; "
+        f"bias:{BIAS}:01 failed: recipe error: esorex left with 255: levels disagree; "
         "1 more steps failed or are blocked"
     )
     with narrow.open() as reduction:
@@ -315,12 +331,12 @@ def test_a_failure_ends_a_method_with_its_cause_and_where_the_log_is(narrow: Wor
 
 
 FAULTS = [
-    (Fault.EXIT, "", Status.FAILED, "recipe error", "esorex left with 255: muse: [tid=000] it was told to"),
+    (Fault.EXIT, "", Status.FAILED, "recipe error", "esorex left with 255: it was told to"),
     (Fault.ABORT, "", Status.FAILED, "recipe error", "the recipe died of signal 6"),
     (Fault.KILLED, "", Status.KILLED, "killed", "the recipe was stopped by signal 9"),
     (Fault.OUT_OF_MEMORY, "", Status.FAILED, "out of memory", "the recipe met its memory limit"),
     (Fault.TIMEOUT, "", Status.TIMEOUT, "timeout", "the recipe did not end in the time it was given"),
-    (Fault.ERROR_IN_LOG, "", Status.FAILED, "recipe error", "the log holds an error although esorex left"),
+    (Fault.ERROR_IN_LOG, "", Status.FAILED, "recipe error", "the fit of the sky lines failed (Sky line"),
     (Fault.WARNING, "X could not be loaded, it will be ignored!", Status.FAILED, "unproven", "an input was"),
     (
         Fault.WARNING,
@@ -335,7 +351,7 @@ FAULTS = [
     (Fault.NOT_THERE, "", Status.FAILED, "unproven", "MASTER_BIAS MASTER_BIAS-01.fits was declared but is"),
     (Fault.TRUNCATED, "", Status.FAILED, "unproven", "MASTER_BIAS-01.fits is truncated: 2880 bytes are"),
     (Fault.EMPTY, "", Status.FAILED, "unproven", "MASTER_BIAS-01.fits is empty"),
-    (Fault.FLIPPED, "", Status.FAILED, "unproven", "MASTER_BIAS-01.fits: DATASUM of HDU 1 MASTER_BIAS does"),
+    (Fault.FLIPPED, "", Status.FAILED, "unproven", "MASTER_BIAS-01.fits: DATASUM of HDU 3 STAT does not"),
     (Fault.UNFINISHED, "", Status.FAILED, "unproven", "MASTER_BIAS-01.fits was not finished: it has no"),
     (Fault.LINK, "", Status.FAILED, "unproven", "MASTER_BIAS MASTER_BIAS-01.fits is no regular file"),
     (Fault.DROPPED, "", Status.FAILED, "unproven", "BIAS MUSE.2023-02-25T14:26:00.000.fits was dropped by"),
@@ -370,7 +386,7 @@ def test_a_bad_run_is_recorded_with_its_cause_and_never_believed(
 
 
 CHAIN_FAULTS = [
-    (Fault.COUNTS, "muse_scipost", "", "DATACUBE_FINAL.fits is in count: it is not calibrated in flux"),
+    (Fault.COUNTS, "muse_scipost", "", "DATACUBE_FINAL.fits is a DATACUBE_FINAL in count: it is not"),
     (Fault.UNUSED, "muse_scipost", "EXTINCT_TABLE", "EXTINCT_TABLE EXTINCT_TABLE_"),
     (Fault.UNMATCHED, "muse_exp_align", "", f"exposure {SECOND} was matched by 0 sources, at least 3 are"),
     (Fault.INVENTED, "muse_exp_align", "", f"OFFSET_LIST.fits has 0 rows for exposure {SECOND}"),
@@ -395,16 +411,16 @@ def test_a_wrong_result_that_ends_with_status_0_is_refused(
     assert all(found.startswith(reason) for found in reasons)
 
 
-def test_a_filter_nobody_knows_is_missed(narrow: Workspace) -> None:
-    """Promise 11: the recipe leaves the image out in silence."""
+def test_a_filter_nobody_knows_is_refused_before_anything_runs(narrow: Workspace) -> None:
+    """Promise 11: the recipe would leave the image out in silence."""
     narrow.configure('[workflow]\nfilter_for_alignment = "Cousins_X"\n')
 
     summary = narrow.run()
 
     why = next(event.why for event in summary.events if event.did is Did.FAILED)
     assert why == (
-        "missing product: 0 IMAGE_FOV in the filter Cousins_X where 1 had to be made; "
-        "is the filter in the FILTER_LIST?",
+        f"unproven: the filter Cousins_X is not in the FILTER_LIST {narrow.root}/calib/filter_list.fits; "
+        "name one of Cousins_R, white under filter of muse_scipost, case counts",
     )
 
 
@@ -428,7 +444,11 @@ def test_caveats_are_carried_on(narrow: Workspace) -> None:
     combined = next(event.run for event in summary.events if event.step.stage is Stage.COMBINE)
     assert combined is not None
     assert combined.status is Status.CAVEAT
-    assert combined.caveats == tuple(f"made from scipost_perexpo:{e} with caveats" for e in (FIRST, SECOND))
+    known = (
+        "the flat-field spectrum was taken out again, as the STD_RESPONSE is without (Adapt pixel table to "
+        "STD_RESPONSE); reduce STD and OBJECT exposures with flats of the same kind"
+    )
+    assert combined.caveats == tuple(f"from scipost_perexpo:{e}: {known}" for e in (FIRST, SECOND))
     assert narrow.run().ran == 0
 
 
@@ -608,7 +628,7 @@ def test_a_forecast_says_what_would_run_and_why_and_runs_nothing(narrow: Workspa
     assert narrow.engine.seen == []
     assert found[f"bias:{BIAS}:01"].outcome is Outcome.MISS
     assert found[f"bias:{BIAS}:01"].why == ("never run",)
-    assert found[f"wave:{ARC}:01"].why == (f"waits for bias:{BIAS}:01 and 1 more",)
+    assert found[f"wave:{ARC}:01"].why == (f"waits for bias:{BIAS}:01 (never run)",)
 
 
 def test_a_call_is_recorded_with_what_became_of_each_step(narrow: Workspace) -> None:

@@ -1,0 +1,238 @@
+"""How things stood when a run found nothing to do, asked first: the next such run costs next to nothing.
+
+A standing holds only if nothing that the plan follows from, and nothing that the answer relied on, looks
+otherwise than it did: this program's own source, `clio.toml`, `clio.lock`, every name in the folders of
+frames, every object, record and name in the tree of products, the journal of the store, which any other
+run and any statement would have moved, and the store's scratch. All are compared by device, inode, size,
+mode, and times of content and of change. It is a hint like the stat memo, kept on this machine, and never
+says that something has to run: if it does not hold, everything is looked up anew.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.places import FILE, LOCK, cache_root
+
+_VERSION = 1
+_TICK_NS = 20_000_000
+"""A file changed so shortly before it was looked at may be changed again without its times telling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The answer of a run that found nothing to do."""
+
+    hits: int
+    remarks: tuple[str, ...]
+    """What such a run says besides: problems and remarks, as sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relied:
+    """What an answer relied on, and when that began to be looked at."""
+
+    store: Path
+    folders: tuple[Path, ...]
+    """Folders of frames."""
+    files: tuple[Path, ...]
+    """Objects, records and names in the tree of products."""
+    beginning: "Beginning"
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """When looking began; taken before the store is opened."""
+
+    at_ns: int
+    """Nanoseconds since 1970; what was changed later is not relied on."""
+    journal: tuple[tuple[str, ...], int]
+    """Days of the store's journal, and how much the last one holds."""
+
+    @classmethod
+    def now(cls, store: Path) -> "Beginning":
+        """Take it now."""
+        return cls(time.time_ns(), _entries(store / "journal"))
+
+    def is_followed_by(self, entries: int, store: Path) -> bool:
+        """Tell whether the journal has so many entries more, all of this day."""
+        days, count = self.journal
+        return _entries(store / "journal") == (days, count + entries)
+
+
+def recall(workspace: Path, stages: Iterable[str]) -> Standing | None:
+    """Return the standing of a workspace if it holds; None if everything has to be looked up.
+
+    Parameters
+    ----------
+    workspace : Path
+        Folder of the workspace.
+    stages : iterable of str
+        Stages that are asked for.
+    """
+    try:
+        with _path(workspace, stages).open(encoding="utf-8", errors="surrogateescape") as stream:
+            head = json.loads(next(stream))
+            if head["version"] != _VERSION:
+                return None
+            store, folders = Path(head["store"]), tuple(Path(name) for name in head["folders"])
+            if head["state"] != _state(workspace, store, folders):
+                return None
+            if head["files"] != _Look().at(line.removesuffix("\n") for line in stream):
+                return None
+    except (OSError, ValueError, TypeError, LookupError, StopIteration):
+        return None
+    return Standing(head["hits"], tuple(head["remarks"]))
+
+
+def keep(workspace: Path, stages: Iterable[str], standing: Standing, relied: Relied) -> bool:
+    """Keep how things stand, if nothing was changed since they were looked at but for the word of this call.
+
+    Returns
+    -------
+    bool
+        Whether it was kept. A disk that takes nothing more is no failure: it is a hint.
+    """
+    look = _Look()
+    names = [str(path) for path in relied.files]
+    try:
+        files = look.at(names)
+        state = _state(workspace, relied.store, relied.folders, look)
+        is_settled = look.newest_ns < relied.beginning.at_ns - _TICK_NS
+        is_alone = relied.beginning.is_followed_by(1, relied.store)
+        if not (is_settled and is_alone) or any("\n" in name for name in names):
+            return False
+        head = {
+            "version": _VERSION,
+            "store": str(relied.store),
+            "folders": [str(folder) for folder in relied.folders],
+            "state": state,
+            "files": files,
+            "hits": standing.hits,
+            "remarks": standing.remarks,
+        }
+        _write(_path(workspace, stages), json.dumps(head), names)
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
+def _path(workspace: Path, stages: Iterable[str]) -> Path:
+    asked = "\n".join((os.path.realpath(workspace), *sorted(stages)))
+    name = hashlib.sha256(asked.encode("utf-8", "surrogateescape")).hexdigest()
+    return cache_root() / "standing" / name[:32]
+
+
+def _write(path: Path, head: str, names: list[str]) -> None:
+    from pipeline.replacing import replacing
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as aside, aside.open("w", encoding="utf-8", errors="surrogateescape") as stream:
+        stream.write(f"{head}\n")
+        stream.writelines(f"{name}\n" for name in names)
+
+
+class _Look:
+    """What files look like, taken together; and the latest change to any of them."""
+
+    def __init__(self) -> None:
+        self.newest_ns = 0
+
+    def at(self, names: Iterable[str]) -> str:
+        """Return one digest of what all these files look like, links not followed.
+
+        Raises
+        ------
+        OSError
+            One is not there.
+        """
+        return self._digest((name, os.lstat(name)) for name in names)
+
+    def below(self, folders: Iterable[Path]) -> str:
+        """Return one digest of all that lies below some folders, links followed, hidden names left out."""
+        return self._digest(pair for folder in folders for pair in _walk(str(folder), set()))
+
+    def _digest(self, found: Iterable[tuple[str, os.stat_result | None]]) -> str:
+        hasher = hashlib.sha256()
+        newest = self.newest_ns
+        for name, s in found:
+            if s is None:
+                hasher.update(f"{name}\0\n".encode("utf-8", "surrogateescape"))
+                continue
+            changed = s.st_ctime_ns
+            newest = max(newest, changed, s.st_mtime_ns)
+            looks = f"{name}\0{s.st_dev} {s.st_ino} {s.st_size} {s.st_mode} {s.st_mtime_ns} {changed}\n"
+            hasher.update(looks.encode("utf-8", "surrogateescape"))
+        self.newest_ns = newest
+        return hasher.hexdigest()
+
+
+def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result | None]]:
+    found = os.stat(folder)  # noqa: PTH116 - ten thousand of them
+    yield folder, found
+    if (found.st_dev, found.st_ino) in seen:
+        return
+    seen.add((found.st_dev, found.st_ino))
+    with os.scandir(folder) as entries:
+        ordered = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+    for entry in ordered:
+        try:
+            if entry.is_dir():
+                yield from _walk(entry.path, seen)
+            else:
+                yield entry.path, entry.stat()
+        except FileNotFoundError:  # a dangling link
+            yield entry.path, None
+
+
+def _state(
+    workspace: Path, store: Path, folders: tuple[Path, ...], look: _Look | None = None
+) -> dict[str, object]:
+    """Describe all that a plan follows from and that is not named file by file."""
+    look = look or _Look()
+    return {
+        "source": _source(look),
+        "settings": look.at(str(workspace / name) for name in (FILE, LOCK)),
+        "frames": look.below(folders),
+        "store": _Look().at([str(store / "store.json")]),
+        "scratch": [sorted(_names(store / name)) for name in ("work", "tmp", "trash")],
+        "journal": _journal(store / "journal"),
+    }
+
+
+def _source(look: _Look) -> str:
+    """Describe this program: another one may plan otherwise."""
+    here = Path(__file__).parent
+    packages = [entry.path for folder in (here, here.parent / "provenance") for entry in _sources(folder)]
+    return look.at(packages)
+
+
+def _sources(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir() and not entry.name.startswith(("_", ".")):
+                yield from _sources(Path(entry.path))
+            elif entry.name.endswith(".py"):
+                yield entry
+
+
+def _names(folder: Path) -> list[str]:
+    with suppress(FileNotFoundError):
+        return os.listdir(folder)  # noqa: PTH208 - names only
+    return []
+
+
+def _journal(journal: Path) -> list[object]:
+    """Describe the journal: when each day's was last added to, and how much the last one holds."""
+    days, count = _entries(journal)
+    return [*([day, (journal / day).stat().st_mtime_ns] for day in days), count]
+
+
+def _entries(journal: Path) -> tuple[tuple[str, ...], int]:
+    days = tuple(sorted(_names(journal)))
+    return days, len(_names(journal / days[-1])) if days else 0
