@@ -49,7 +49,8 @@ Public names
 ------------
 `store.Store` is the door; `check.examine`, `check.check`, `check.remarks`, `check.reindex`; `prune.survey`,
 `prune.plan`, `prune.carry_out`; `lineage.ancestors`, `lineage.descendants`; the values of `model`,
-`lookup.Lookup`, `memo.Memo`, `memo.MemoEntry`, `objects.StoredObject`, `queries.Target`; `digest` and `errors`.
+`lookup.Lookup`, `memo.Memo`, `memo.MemoEntry`, `objects.StoredObject`, `queries.Target`; `digest` and
+`errors`.
 
 Importing any of these costs milliseconds: sqlite-utils is loaded when a database is opened, filelock at the
 first claim.
