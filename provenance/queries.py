@@ -120,8 +120,8 @@ def select_newest(index: Index, stage: str, *, successful: bool = False) -> tupl
 def select_makers(index: Index, digest: str) -> tuple[RunName, ...]:
     """Return the runs that made an artifact, newest first; a log is made too."""
     sql = (
-        "SELECT action_key, run_id FROM run WHERE run_id IN (SELECT run_id FROM run_output WHERE digest = ?)"
-        " OR log_digest = ? ORDER BY run_id DESC"
+        "SELECT action_key, run_id FROM run WHERE run_id IN (SELECT run_id FROM run_output WHERE digest = ?"
+        " UNION SELECT run_id FROM run WHERE log_digest = ?) ORDER BY run_id DESC"
     )
     return tuple((row[0], row[1]) for row in index.read(sql, (digest, digest)))
 

@@ -80,6 +80,8 @@ CREATE VIEW upstream AS            -- for browsing; a lineage starts its walk at
 INDEXES = """
 CREATE INDEX i_run_action ON run(action_key);
 CREATE INDEX i_run_stage ON run(stage, unit);
+CREATE INDEX i_run_log ON run(log_digest);
+CREATE INDEX i_step_unit ON step(stage, unit);
 CREATE INDEX i_output_digest ON run_output(digest);
 CREATE INDEX i_input_digest ON run_input(digest);
 CREATE INDEX i_input_content ON action_input(content);

@@ -85,10 +85,11 @@ class _Pen:
 
     def _fold(self, tree: Tree, items: "tuple[InputFile, ...]") -> "list[InputFile]":
         """Draw raw frames of one tag as a line, static calibrations as another; return what is left."""
-        outside = tuple(item for item in items if self._trace.maker(item.digest) is None)
+        made = [item for item in items if self._trace.maker(item.digest) is not None]
+        outside = [item for item in items if self._trace.maker(item.digest) is None]
         statics = [item for item in outside if item.tag in _STATIC]
         left = []
-        for tag, frames in _by_tag(tuple(item for item in outside if item not in statics)).items():
+        for tag, frames in _by_tag(tuple(item for item in outside if item.tag not in _STATIC)).items():
             if len(frames) > 1:
                 names = folded(tag, (frame.name for frame in frames))
                 tree.add(Text.assemble((tag, "bold"), f": {names}"))
@@ -98,7 +99,7 @@ class _Pen:
             tree.add(Text.assemble("static calibrations: ", _listed(statics)))
         else:
             left += statics
-        return [*left, *(item for item in items if item not in outside)]
+        return [*left, *made]
 
     def _readers(self, tree: Tree, digest: str) -> None:
         known: dict[str, int] = {}

@@ -29,7 +29,7 @@ def workspace(image: str, night: Path, tmp_path_factory: pytest.TempPathFactory)
     shutil.rmtree(folder)
 
 
-def test_what_is_pruned_comes_back_to_the_byte(workspace: Path) -> None:
+def test_what_is_pruned_comes_back_to_the_byte_and_what_is_pinned_stays(workspace: Path) -> None:
     """Promises 1, 4 and 7: the old biases are proven, pruned and restored; the new ones stay."""
     shown = {path: path.read_bytes() for path in (workspace / "products").rglob("*.fits")}
     unproven = call("prune", "--keep-hours", "0", "--dry-run", "--json", cwd=workspace).document
@@ -60,15 +60,13 @@ def test_what_is_pruned_comes_back_to_the_byte(workspace: Path) -> None:
     assert {path: path.read_bytes() for path in shown} == shown
     assert call("run", "bias", *BUBBLEWRAP, "--json", cwd=workspace).ran == []
 
-
-def test_a_pinned_product_stays(workspace: Path) -> None:
-    """Whatever else goes."""
+    # What is pinned stays, whatever else goes. In the same test: this prunes what the one above looks at.
     pinned = call("pin", "bias", "--reason", "figure 3", "--json", cwd=workspace).document["pins"]
     words = ("prune", "--keep-hours", "0", "--intermediates", "--prove", "--yes", "--json", *BUBBLEWRAP)
     pruned = call(*words, cwd=workspace).document
-    dropped = {product["digest"] for drop in pruned["drops"] for product in drop["products"]}
+    gone = {product["digest"] for drop in pruned["drops"] for product in drop["products"]}
 
     assert len(pinned) == 2
     assert {kept["reason"] for kept in pruned["kept"]} >= {"pinned"}
-    assert not dropped & {pin["digest"] for pin in pinned}
+    assert not gone & {pin["digest"] for pin in pinned}
     assert all(link.exists() for link in (workspace / "products").rglob("*.fits"))
