@@ -1,6 +1,7 @@
 """The command `clio`: puts its verbs together, turns failures into sentences and exit codes."""
 
 import contextlib
+import inspect
 import signal
 import sys
 from types import FrameType
@@ -16,7 +17,7 @@ app = typer.Typer(
     name="clio",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Reduce MUSE data with ESO's own recipes in a pinned image, remember how every product was made, "
     "and skip what is known.",
@@ -24,6 +25,10 @@ app = typer.Typer(
 for part in (workspace, night, work, questions, acceptances, upkeep, space, passport):
     part.add_to(app)
 app.add_typer(image.app, name="image")
+for known in (*app.registered_commands, *image.app.registered_commands):
+    # A terminal breaks lines where it ends, not where the source does.
+    paragraphs = inspect.cleandoc(getattr(known.callback, "__doc__", None) or "").split("\n\n")
+    known.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _version(wanted: bool) -> None:

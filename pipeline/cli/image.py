@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     help="Build, list, verify, import an image of ESO's recipes; known by its digest, never by a tag.",
 )
 

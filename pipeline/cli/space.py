@@ -48,7 +48,7 @@ def add_to(app: typer.Typer) -> None:
 def prune(
     free: Annotated[
         str,
-        typer.Option("--free", metavar="SIZE", help="Stop when so much is freed: 500M, 20G. [default: all]"),
+        typer.Option("--free", metavar="SIZE", help="Stop when so much is freed: 500M, 20G; by default all."),
     ] = "",
     intermediates: Annotated[
         bool, typer.Option("--intermediates", help="Of the newest reduction too, drop what other steps read.")

@@ -13,7 +13,6 @@ import typer
 
 from pipeline.cli.options import Engine, Json, JsonLines, Workspace, find_workspace, open_reduction
 from pipeline.cli.output import OUTPUT, print_json, seconds
-from pipeline.standing import Beginning, Standing, keep, recall
 
 if TYPE_CHECKING:
     from pipeline.conduct import Event
@@ -97,6 +96,8 @@ def run(
 
     Example: `clio run --last prep_align`
     """
+    from pipeline.standing import Beginning, Standing, keep, recall
+
     began = time.monotonic()
     wanted = _stages(stages, first, last)
     folder = find_workspace(workspace)
