@@ -151,7 +151,7 @@ def _counting(what: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def _run(reduction: "Reduction") -> "Summary":
-    from pipeline.cli.work import watching
+    from pipeline.cli.progress import watching
     from pipeline.model import Stage
 
     with watching(reduction, tuple(Stage)) as listen:
