@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.disks import fill, small_disk_at
 from tests.faults.calls import Call
 from tests.faults.nursery import Ended
 from tests.faults.trials import Striking, says
@@ -21,27 +22,8 @@ NOBODY = 65534
 @pytest.fixture
 def small_disk(ground: Path) -> Iterator[Path]:
     """A file system of 4 MB of its own."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    disk = ground / "disk"
-    disk.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        pytest.skip(f"mounting a small tmpfs is not possible here: {done.stderr.strip()}")
-    try:
+    with small_disk_at(ground / "disk") as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-        disk.rmdir()
-
-
-def fill(disk: Path, leave: int) -> None:
-    """Leave so many bytes free."""
-    free = os.statvfs(disk)
-    with (disk / "filler").open("wb") as file:
-        file.write(b"\0" * max(0, free.f_bavail * free.f_frsize - leave))
 
 
 PAGES = (0, 1, 2, 3, 4, 6, 8, 12, 20, 40, 80, 160)

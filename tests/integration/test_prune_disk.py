@@ -1,7 +1,5 @@
 """Pruning where there is no room left, not even for the word that something was pruned."""
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from provenance.check import check, remarks
 from provenance.model import InputFile, Run
 from provenance.prune import Means, Plan, Terms, carry_out, plan, survey
 from provenance.store import Store
+from tests.disks import fill, small_disk_at
 
 LATER = "2100-01-01T00:00:00.000Z"
 
@@ -19,26 +18,8 @@ LATER = "2100-01-01T00:00:00.000Z"
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MB of its own."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        pytest.skip(f"mounting a small tmpfs is not possible here: {done.stderr.strip()}")
-    try:
+    with small_disk_at(tmp_path / "disk") as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def fill(disk: Path) -> None:
-    """Take all the space that is left."""
-    free = os.statvfs(disk)
-    with (disk / "filler").open("wb") as file:
-        file.write(b"\0" * (free.f_bavail * free.f_frsize))
 
 
 def planned(store: Store) -> Plan:

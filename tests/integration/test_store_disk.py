@@ -1,7 +1,6 @@
 """The store on a real disk: full, of another file system, fast enough."""
 
 import contextlib
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,31 +12,14 @@ from store_worker import action, make
 from provenance.check import check
 from provenance.errors import StoreFull, StoreUnwritable
 from provenance.store import Store
+from tests.disks import fill, small_disk_at
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MB of its own."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        pytest.skip(f"mounting a small tmpfs is not possible here: {done.stderr.strip()}")
-    try:
+    with small_disk_at(tmp_path / "disk") as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def fill(disk: Path, leave: int) -> None:
-    """Leave so many bytes free."""
-    free = os.statvfs(disk)
-    with (disk / "filler").open("wb") as file:
-        file.write(b"\0" * max(0, free.f_bavail * free.f_frsize - leave))
 
 
 @pytest.mark.parametrize("pages", [*range(24), 32, 48, 64])
