@@ -15,7 +15,7 @@ from pipeline.execute import Ran, execute, not_run, unfit
 from pipeline.forecast import Forecast, Outcome, forecast
 from pipeline.host import cores, free_memory_bytes
 from pipeline.model import FrameInput, Plan, ProductInput, Stage, Step
-from pipeline.publish import folder, publish
+from pipeline.publish import publish, withdraw
 from pipeline.recipes import RECIPES, TYPICAL_S
 from pipeline.record import Job, make_call, record
 from pipeline.resolve import Resolver
@@ -123,13 +123,18 @@ class Conductor:
         for step in self._steps.values():
             is_next = all(id_ in self._forecasts or id_ not in self._steps for id_ in step.upstream)
             if is_next and not self._tools.cancel.is_set() and self._tools.resolver.knows_frames(step):
-                found = self._forecast(step)
+                # A miss is looked up once more when its turn has come: a frame may change while it waits.
+                found = self._forecast(step, in_full=False)
                 if found.outcome is not Outcome.MISS:
                     self._end(found, _did(found))
 
-    def _forecast(self, step: Step) -> Forecast:
+    def _forecast(self, step: Step, *, in_full: bool = True) -> Forecast:
         tools = self._tools
-        return forecast(step, self._forecasts, tools.resolver, tools.store, retry_failed=tools.retry_failed)
+        return forecast(
+            *(step, self._forecasts, tools.resolver, tools.store),
+            retry_failed=tools.retry_failed,
+            in_full=in_full,
+        )
 
     def _do(self, id_: str) -> None:
         step = self._steps[id_]
@@ -145,7 +150,7 @@ class Conductor:
     def _run(self, found: Forecast, job: Job) -> None:
         store, cancel = self._tools.store, self._tools.cancel
         try:
-            with store.claim(job.action.key, cancel):
+            with store.claim(job.action.key, cancel) as waited:
                 # Another process may have made it since it was looked up, whether we had to wait or not.
                 known = store.lookup(job.action.key)
                 if known.run is not None:
@@ -155,13 +160,17 @@ class Conductor:
                     return
                 if cancel.is_set():
                     return
-                self._tell(Event(found.step, Did.STARTED, found.why))
-                run = carry_out(job, self._tools)
+                if not waited:
+                    self._tell(Event(found.step, Did.STARTED, found.why))
+                    run = carry_out(job, self._tools)
         except StoreLocked:
             if cancel.is_set():
                 return  # the wait for somebody else's run was given up, as asked
             raise
-        if run.is_success:
+        if waited:
+            # Whoever had the claim failed, or died; and frames may have changed meanwhile.
+            self._do(found.step.id)
+        elif run.is_success:
             self._end(replace(found, outcome=Outcome.HIT, run=run), Did.RAN)
         else:
             reason = f"{run.cause}: {run.reason}"
@@ -175,9 +184,9 @@ class Conductor:
             settings = self._tools.settings
             with self._tools.store.linking(run):
                 publish(settings.products, step, products, settings.table.clio.link)
-        elif did is Did.FAILED and folder(self._tools.settings.products, step).is_dir():
+        elif did is Did.FAILED:
             # What it made of other inputs or parameters is not what is asked for now.
-            publish(self._tools.settings.products, step, (), "auto")
+            withdraw(self._tools.settings.products, step)
         # Of what is known only the run is asked for later; twenty thousand jobs would fill the memory.
         self._forecasts[step.id] = replace(found, job=None)
         if step.stage in self._wanted:

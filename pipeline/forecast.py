@@ -73,6 +73,7 @@ def forecast(
     store: Store,
     *,
     retry_failed: bool = False,
+    in_full: bool = True,
 ) -> Forecast:
     """Say what would happen to a step.
 
@@ -86,6 +87,8 @@ def forecast(
         Turn it into a job, and know what was made.
     retry_failed : bool
         Try again what failed for a cause that stays.
+    in_full : bool
+        Compare a miss with what was made earlier, to say what changed; else why only says what is missing.
     """
     if step.problems:
         return Forecast(step, Outcome.BLOCKED, tuple(problem.reason for problem in step.problems))
@@ -117,7 +120,7 @@ def forecast(
     failed = found.failed
     if failed is not None and _will_last(failed) and not retry_failed:
         return Forecast(step, Outcome.BLOCKED, (f"{failed.cause}: {failed.reason}",), job, failed)
-    why_not = reasons(job, found.reason, store)
+    why_not = reasons(job, found.reason, store) if in_full else (found.reason,)
     return Forecast(step, Outcome.MISS, why_not, job, inherited=inherited)
 
 

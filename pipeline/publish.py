@@ -69,7 +69,18 @@ def publish(root: Path, step: Step, products: tuple[tuple[str, str, Path], ...],
         if not _shows(path, artifact):
             with replacing(path) as aside:
                 _link(artifact, aside, link)
-    ours = {name for _, name, _ in products}
+    _remove_others(place, step, frozenset(name for _, name, _ in products))
+
+
+def withdraw(root: Path, step: Step) -> None:
+    """Show nothing of a step any more."""
+    place = folder(root, step)
+    if place.is_dir():
+        _remove_others(place, step, frozenset())
+
+
+def _remove_others(place: Path, step: Step, ours: frozenset[str]) -> None:
+    """Remove what a step no longer makes, and what was left by those killed before they moved it."""
     ending = f"-{step.ifus[0]:02d}.fits" if _is_of_one_ifu(step) else ""
     for path in place.iterdir():
         if path.name not in ours and path.name.endswith(ending) and not path.name.startswith("."):

@@ -25,6 +25,7 @@ from pipeline.forecast import LASTING, Outcome
 from pipeline.model import Stage
 from pipeline.reduce import Made, Reduction
 from pipeline.stages import stage_of, stretch
+from provenance.digest import digest_bytes
 from provenance.model import Status
 
 FIRST, SECOND = "2023-02-26T01:12:00.000", "2023-02-26T01:26:24.000"
@@ -814,6 +815,30 @@ def test_two_at_once_on_one_store_run_no_action_twice(workspace: Workspace) -> N
     assert len(texts) == len(set(texts)) == 26
     assert sum(ran for ran, _, _ in counts) == 26
     assert [ran + hits for ran, hits, _ in counts] == [26, 26]
+
+
+def test_a_frame_that_changes_during_the_wait_for_another_is_read_anew(narrow: Workspace) -> None:
+    """Promise 3: what is recorded is what was read, and not what was there when the wait began."""
+    frame = narrow.raw("BIAS")[0]
+    begun, summaries = threading.Event(), []
+    with narrow.open() as holding:
+        job = next(f.job for f in holding.forecast() if f.step.stage is Stage.BIAS)
+        assert job is not None
+        thread = threading.Thread(target=lambda: summaries.append(narrow.run(Stage.BIAS)))
+        with holding.store.claim(job.action.key):
+            narrow.engine.on_run = lambda seen: begun.set()
+            thread.start()
+            assert not begun.wait(0.5)
+            content = bytearray(frame.read_bytes())
+            content[-2880] ^= 1
+            frame.write_bytes(content)
+        thread.join()
+
+    with narrow.open() as reduction:
+        (run,) = reduction.store.runs(stage="bias")
+    assert run.action != job.action.key
+    assert digest_bytes(bytes(content)) in {item.digest for item in run.inputs}
+    assert summaries[0].ran == 1
 
 
 def test_one_who_waits_for_another_can_be_stopped(narrow: Workspace) -> None:
