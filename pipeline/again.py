@@ -17,12 +17,11 @@ from pipeline.engine import USUAL, Ending, Engine, RecipeImage, Surroundings
 from pipeline.errors import FitsError, FramesError, UsageError
 from pipeline.execute import Call, Ran, StagedInput, execute
 from pipeline.fitsdigest import FileDigest
-from pipeline.host import host
 from pipeline.image import ImageLibrary
 from pipeline.messages import complaints, telling
 from pipeline.products import Product
 from pipeline.recipes import RECIPES
-from pipeline.record import engine_of, output_of, software, status_of, time_of
+from pipeline.record import output_of, software, status_of, with_measures
 from pipeline.scan import list_files
 from provenance.model import Action, InputFile, OutputFile, Purpose, Run, Status
 from provenance.store import Store
@@ -247,31 +246,16 @@ def record_again(
     """
     if purpose not in (Purpose.REPLAY, Purpose.PASSPORT):
         raise ValueError(f"a run that was run again is not recorded as {purpose}")
-    store, ran, result = workshop.store, remade.ran, remade.ran.result
+    store, ran = workshop.store, remade.ran
     products = () if remade.failure else tuple(o.product for o in remade.outputs if o.product)
     errors, warnings = complaints(ran.log)
     proven = remade.recorded.status if remade.recorded.is_success else Status.OK
-    run = replace(
+    told = replace(
         remade.recorded,
-        run=ran.call.run,
         purpose=purpose,
         status=status_of(remade.cause) if remade.failure else proven,
         cause=remade.cause or None,
         reason=remade.failure or None,
-        exit_status=result.exit_status,
-        signal=result.signal,
-        started=time_of(result.started),
-        ended=time_of(result.ended),
-        clock_mode="frozen" if ran.clock else "real",
-        clock_at=ran.clock.strftime("%Y-%m-%dT%H:%M:%SZ") if ran.clock else None,
-        wall_ms=result.wall_ms,
-        cpu_user_ms=result.cpu_user_ms,
-        cpu_system_ms=result.cpu_system_ms,
-        peak_memory_bytes=result.peak_memory_bytes,
-        read_bytes=result.read_bytes,
-        written_bytes=result.written_bytes,
-        argv=ran.argv,
-        environment=ran.environment,
         inputs=tuple(
             replace(item, seen_at=str(found.path))
             for item, found in zip(remade.recorded.inputs, ran.call.inputs, strict=True)
@@ -281,12 +265,9 @@ def record_again(
         warnings=len(warnings),
         errors=len(errors),
         log=store.objects.put_bytes(ran.log.encode()).digest if ran.log else None,
-        engine=tuple(engine_of(workshop.engine).items()),
-        isolation=result.isolation,
-        host=host(),
         software=tuple((dict(remade.recorded.software) | dict(software())).items()),
-        invocation=invocation,
     )
+    run = with_measures(told, ran, engine=workshop.engine, invocation=invocation)
     store.commit(remade.action, run)
     return run
 

@@ -4,8 +4,7 @@ The only translator between the two packages; what it writes, it writes through 
 """
 
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -143,30 +142,18 @@ def record(store: Store, job: Job, ran: Ran, verdict: Verdict, *, engine: Engine
     """
     outputs = tuple(output_of(store, product) for product in ran.products) if verdict.is_accepted else ()
     log = store.objects.put_bytes(ran.log.encode()).digest if ran.log else None
-    run = _run(job, ran, verdict, outputs, log, engine_of(engine), invocation)
+    told = _told(job, ran, verdict, outputs, log)
+    run = with_measures(told, ran, engine=engine, invocation=invocation)
     store.commit(job.action, run)
     return run
 
 
-def _run(
-    job: Job,
-    ran: Ran,
-    verdict: Verdict,
-    outputs: tuple[OutputFile, ...],
-    log: str | None,
-    engine: Mapping[str, str],
-    invocation: str,
-) -> Run:
-    result, call = ran.result, ran.call
-    caveats = (*verdict.caveats, *job.caveats)
-    return Run(
-        run=call.run,
-        action=job.action.key,
-        status=_status(verdict, caveats),
-        cause=verdict.cause or None,
-        reason=verdict.reason or None,
-        stage=job.step.stage.value,
-        unit=job.step.unit,
+def with_measures(run: Run, ran: Ran, *, engine: Engine, invocation: str | None) -> Run:
+    """Write into a record how a call went: when, how long, with what; not what came of it."""
+    result = ran.result
+    return replace(
+        run,
+        run=ran.call.run,
         exit_status=result.exit_status,
         signal=result.signal,
         started=time_of(result.started),
@@ -179,11 +166,31 @@ def _run(
         peak_memory_bytes=result.peak_memory_bytes,
         read_bytes=result.read_bytes,
         written_bytes=result.written_bytes,
+        argv=ran.argv,
+        environment=ran.environment,
+        engine=tuple(engine_of(engine).items()),
+        isolation=result.isolation,
+        host=host(),
+        invocation=invocation,
+    )
+
+
+def _told(job: Job, ran: Ran, verdict: Verdict, outputs: tuple[OutputFile, ...], log: str | None) -> Run:
+    """Describe what was asked and what came of it; `with_measures` adds how it went."""
+    call = ran.call
+    caveats = (*verdict.caveats, *job.caveats)
+    return Run(
+        run=call.run,
+        action=job.action.key,
+        status=_status(verdict, caveats),
+        cause=verdict.cause or None,
+        reason=verdict.reason or None,
+        stage=job.step.stage.value,
+        unit=job.step.unit,
+        started=time_of(ran.result.started),
         threads=RECIPES[call.recipe].threads,
         memory_limit_bytes=call.memory_bytes,
         timeout_ms=None if call.timeout_s is None else round(call.timeout_s * 1000),
-        argv=ran.argv,
-        environment=ran.environment,
         defaults=job.effective.defaults,
         inputs=tuple(
             InputFile(i.tag, i.name, i.digest, i.data_digest, i.size, str(i.path), i.hdus)
@@ -194,11 +201,7 @@ def _run(
         warnings=verdict.warnings,
         errors=verdict.errors,
         caveats=caveats,
-        engine=tuple(engine.items()),
-        isolation=result.isolation,
-        host=host(),
         software=(*software(), *(versions(ran.products[0].header) if ran.products else ())),
-        invocation=invocation,
         choices=tuple(
             Choice(a.tag, a.chosen or "none", a.level, a.distance_s, a.reason, a.rejected[:5])
             for a in job.step.associations

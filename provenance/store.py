@@ -467,12 +467,7 @@ class Store:
 
     def peak_memory_bytes(self, stage: str, unit: str) -> int | None:
         """Return what the newest successful run of a stage's unit took; None if none tells."""
-        rows = self._index.read(
-            "SELECT peak_memory_bytes FROM run WHERE stage = ? AND unit = ? AND is_success"
-            " AND peak_memory_bytes > 0 ORDER BY run_id DESC LIMIT 1",
-            (stage, unit),
-        )
-        return int(rows[0][0]) if rows else None
+        return queries.select_peak_memory(self._index, stage, unit)
 
     def runs_making(self, digest: str) -> tuple[Run, ...]:
         """Return the runs that made an artifact, newest first."""
