@@ -65,7 +65,7 @@ class FileDigest:
     """What the file's own checksums contradict; empty if sound or not checked."""
 
 
-def digest_file(path: Path, *, verify: bool = False) -> FileDigest:
+def digest_file(path: Path, *, verify: bool = False, hdus: tuple[Hdu, ...] | None = None) -> FileDigest:
     """Digest a FITS file in one pass.
 
     Parameters
@@ -74,13 +74,15 @@ def digest_file(path: Path, *, verify: bool = False) -> FileDigest:
         The file.
     verify : bool
         Also check `DATASUM` and `CHECKSUM` of every HDU that has them.
+    hdus : tuple of Hdu, optional
+        What `read_hdus` gave of it, if it was read a moment ago.
 
     Raises
     ------
     FitsError
         As `read_hdus`.
     """
-    hdus = read_hdus(path)
+    hdus = read_hdus(path) if hdus is None else hdus
     if any(_is_packed(hdu) for hdu in hdus) or _is_packed_file(path):
         return _digest_packed(path, hdus)
     whole = hashlib.sha256()

@@ -62,8 +62,8 @@ def read_product(path: Path, tag: str) -> Product:
     FitsError
         It is not a whole FITS file.
     """
-    digests = digest_file(path, verify=True)
     hdus = read_hdus(path)
+    digests = digest_file(path, verify=True, hdus=hdus)
     return Product(tag, path, digests, hdus, _fault(tag, path, hdus))
 
 

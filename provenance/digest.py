@@ -109,19 +109,21 @@ def canonical_digest(value: object) -> str:
 
 def _is_plain(value: object) -> bool:
     """Tell whether a value has a canonical form, but for half a surrogate pair."""
-    if value is None or isinstance(value, bool | str):
-        return True
-    if isinstance(value, int):
-        return abs(value) <= _LARGEST
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(map(_is_name, value)) and all(map(_is_plain, value.values()))
-    return False
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str)
+    left = [value]  # a loop, since a record holds a thousand texts and a call for each is what costs
+    while left:
+        item = left.pop()
+        kind = type(item)
+        if kind is str or item is None or kind is bool or isinstance(item, str):
+            continue
+        if isinstance(item, dict):
+            if not all(isinstance(name, str) for name in item):
+                return False
+            left.extend(item.values())
+        elif isinstance(item, list | tuple):
+            left.extend(item)
+        elif not isinstance(item, int) or abs(item) > _LARGEST:
+            return False
+    return True
 
 
 def _plain(value: object, where: str) -> Any:

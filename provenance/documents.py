@@ -50,7 +50,7 @@ def _ascends(pairs: Pairs) -> bool:
 
 def to_document(value: object) -> Document:
     """Return the document of a dataclass: its fields by name."""
-    return {field.name: _write(getattr(value, field.name), kind) for field, kind in _layout(_class_of(value))}
+    return {name: _write(getattr(value, name), is_pairs) for name, is_pairs in _fields(_class_of(value))}
 
 
 def from_document(kind: type[T], document: object, what: str) -> T:
@@ -81,11 +81,11 @@ def _class_of(value: object) -> Any:
     return type(value)
 
 
-def _write(value: object, kind: Any) -> object:
-    if kind == Pairs and isinstance(value, tuple):
-        return dict(value)
+def _write(value: object, is_pairs: bool = False) -> object:
+    if type(value) is str or value is None:
+        return value  # almost all are
     if isinstance(value, tuple):
-        return [_write(item, None) for item in value]
+        return dict(value) if is_pairs else [_write(item) for item in value]
     if isinstance(value, Enum):
         return value.value
     if is_dataclass(value):
@@ -112,6 +112,12 @@ def _read_dataclass(kind: Any, document: object) -> Any:
 def _layout(kind: Any) -> tuple[tuple[Field[Any], Any], ...]:
     hints = typing.get_type_hints(kind)
     return tuple((field, hints[field.name]) for field in fields(kind) if field.init)
+
+
+@cache
+def _fields(kind: Any) -> tuple[tuple[str, bool], ...]:
+    """Give the name of each field, and whether it holds pairs."""
+    return tuple((field.name, hint == Pairs) for field, hint in _layout(kind))
 
 
 @cache

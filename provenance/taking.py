@@ -60,8 +60,7 @@ def take_in(index: Index, records: Records) -> None:
 
 def take_in_run(index: Index, action: Action, run: Run, record_digest: str) -> None:
     """Put one run and its action into the index."""
-    index.insert(action_rows(run.action, action))
-    index.insert(run_rows(run, record_digest))
+    index.insert_many((*action_rows(run.action, action), *run_rows(run, record_digest)))
 
 
 def _fill_with(index: Index, files: Iterable[_File]) -> None:

@@ -122,10 +122,13 @@ def _is_dead(text: str) -> bool:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
         # A recipe may leave directories nobody may enter; opening them is enough to remove them.
         for directory, _, _ in os.walk(path):
             Path(directory).chmod(0o755)
         shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
