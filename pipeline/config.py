@@ -34,7 +34,7 @@ class ClioTable(_Table):
     """`[clio]`: how work is done here."""
 
     store: str = ".clio"
-    engine: Literal["auto", "docker", "bubblewrap"] = "auto"
+    engine: Literal["auto", "docker", "podman", "bubblewrap", "apptainer"] = "auto"
     clock: Literal["frozen", "real"] = "frozen"
     numerics: Literal["pinned", "native"] = "pinned"
     jobs: Annotated[int, Field(ge=1)] | None = None

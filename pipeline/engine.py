@@ -38,6 +38,16 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Emulator:
+    """A program that runs another one on a processor it emulates."""
+
+    program: Path
+    """On the host; linked statically, as it is all that the image gets of it."""
+    cpu: str
+    """Model of the processor, as the program names it: `Nehalem`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a program sees of where it runs: always the same, unless a passport sets it otherwise."""
 
@@ -48,6 +58,8 @@ class Surroundings:
     """Where the output directory is mounted, and the working directory: this, or a place below /tmp."""
     inputs: str = "/in"
     """Below what inputs are mounted: this, or a place below it."""
+    emulator: Emulator | None = None
+    """What emulates a processor; None for that of the machine."""
 
 
 USUAL = Surroundings()
@@ -119,7 +131,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Name as in the configuration: `docker`, `bubblewrap`, ..."""
+        """Name as in the configuration: `docker`, `podman`, `bubblewrap`, `apptainer`."""
 
     def version(self) -> str:
         """Version of the engine's program.

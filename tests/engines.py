@@ -9,6 +9,8 @@ _INSTALL = {
     "docker": "apt-get install docker.io, start dockerd, and set DOCKER_HOST if it listens elsewhere",
     "podman": "apt-get install podman runc",
     "bubblewrap": "apt-get install bubblewrap",
+    "apptainer": "install Apptainer, or put what tests/apptainer/prepare prints in front of PATH",
+    "qemu": "apt-get install qemu-user-static",
     "faketime": "apt-get install libfaketime, or build the image: clio image build",
     "seccomp": "run on Linux 5.5 or newer, in a container that allows seccomp(2)",
 }

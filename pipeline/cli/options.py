@@ -22,7 +22,12 @@ Workspace = Annotated[
     ),
 ]
 Engine = Annotated[
-    str, typer.Option(envvar="CLIO_ENGINE", help="Engine to use: auto, docker or bubblewrap.", metavar="NAME")
+    str,
+    typer.Option(
+        envvar="CLIO_ENGINE",
+        help="Engine to use: auto, docker, podman, bubblewrap or apptainer.",
+        metavar="NAME",
+    ),
 ]
 
 

@@ -1,42 +1,27 @@
 """The embedded engine: `bwrap` over the unpacked root file system. No daemon, no root, some 10 ms a start."""
 
-import math
 import os
-import re
-import select
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from pipeline.engine import USUAL, Ending, EngineRequest, EngineResult, RecipeImage, Surroundings
-from pipeline.engines.cgroup import Group, make_group
+from pipeline.engine import USUAL, EngineRequest, EngineResult, RecipeImage, Surroundings
 from pipeline.engines.keeper import (
     FIGURES,
-    MOST_PROCESSES,
     TMP_BYTES,
-    Watched,
     check_request,
     clear_traces,
     conclude,
     isolation,
     keeper_argv,
-    why_stop,
 )
+from pipeline.engines.process import Groups, attend, groups_for, namespace_hint, proc_of_root
 from pipeline.errors import EngineUnavailable, ImageError
 from pipeline.image.unpack import changed_rootfs
 
-_LOOK_MS = 100
-"""How often a running program is looked at for a deadline or a wish to stop."""
-_MOST_MESSAGE = 1 << 16
-_PROC_OF_ROOT = ("/proc/acpi", "/proc/fs", "/proc/mtrr", "/proc/scsi", "/proc/sys", "/proc/sysrq-trigger")
 _INSTALL = 'install it (`apt-get install bubblewrap`), or set `engine = "docker"` where a daemon answers'
-# Joins the groups named before `--`, then becomes the command after it. Writing 0 means "me".
-_JOIN = 'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 125; shift; done; shift; exec "$@"'
 
 
 class BubblewrapEngine:
@@ -79,33 +64,13 @@ class BubblewrapEngine:
         check_request(request)
         clear_traces(request.out)
         program = _program()
-        with _groups(request) as groups, _options_file(_options(image, request)) as options:
-            command = [*_join(groups), program, "--args", str(options), *keeper_argv(request)]
-            started, clock = datetime.now(UTC), time.monotonic()
-            process = _start(command, options)
-            stopped, message = _follow(process, request.timeout_s, cancel)
-            watched = Watched(
-                started=started,
-                wall_ms=round(1000 * (time.monotonic() - clock)),
-                stopped=stopped,
-                status=process.returncode if process.returncode >= 0 else None,
-                out_of_memory=isinstance(groups.memory, Group) and groups.memory.oom_kills() > 0,
-            )
+        with groups_for(request) as groups, _options_file(_options(image, request)) as options:
+            command = [program, "--args", str(options), *keeper_argv(request)]
+            watched, message = attend(command, request, cancel, groups, descriptors=(options,))
         # bwrap itself is silent unless it could not start the run, and then there are no figures.
-        if message and stopped is None and not (request.out / FIGURES).exists():
-            raise EngineUnavailable(f"bwrap cannot start the run: {message}", hint=_hint(message))
+        if message and watched.stopped is None and not (request.out / FIGURES).exists():
+            raise EngineUnavailable(f"bwrap cannot start the run: {message}", hint=namespace_hint(message))
         return conclude(request.out, watched, _isolation(request, groups))
-
-
-@dataclass(frozen=True, slots=True)
-class _Groups:
-    """Control groups of a run, or why there is none."""
-
-    memory: Group | str
-    processes: Group | str
-
-    def made(self) -> tuple[Group, ...]:
-        return tuple(group for group in (self.memory, self.processes) if isinstance(group, Group))
 
 
 def _program() -> str:
@@ -128,19 +93,14 @@ def _options(image: RecipeImage, request: EngineRequest) -> list[str]:
 
 
 def _isolating(image: RecipeImage, around: Surroundings = USUAL) -> list[str]:
-    """Put together the options that shut a program in.
-
-    The kernel lets user 0 write to parts of /proc without any capability, and bwrap leaves some of them
-    writable; another user could not write there, nor may mount over it.
-    """
+    """Put together the options that shut a program in."""
     options = ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
     if around.user is not None:
         user, group = map(str, around.user)
         options += ["--unshare-user", "--uid", user, "--gid", group]
     options += ["--hostname", around.hostname, "--ro-bind", str(image.rootfs), "/", "--proc", "/proc"]
-    if os.getuid() == 0:
-        for place in filter(os.path.exists, _PROC_OF_ROOT):
-            options += ["--ro-bind", place, place]
+    for place in proc_of_root():
+        options += ["--ro-bind", place, place]
     return [*options, "--dev", "/dev"]
 
 
@@ -154,37 +114,9 @@ def _try_namespaces(program: str, image: RecipeImage) -> None:
     )
     if done.returncode != 0:
         message = done.stderr.strip() or f"exit status {done.returncode}"
-        raise EngineUnavailable(f"bwrap cannot isolate a program here: {message}", hint=_hint(message))
-
-
-def _hint(message: str) -> str:
-    if re.search(r"namespace|uid map|Operation not permitted|Permission denied", message):
-        return (
-            "user namespaces look switched off: `sysctl kernel.unprivileged_userns_clone=1` (Debian) or "
-            "`sysctl kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu) turns them on; "
-            "or use another engine"
+        raise EngineUnavailable(
+            f"bwrap cannot isolate a program here: {message}", hint=namespace_hint(message)
         )
-    return "`clio doctor` says which engines work here"
-
-
-@contextmanager
-def _groups(request: EngineRequest) -> Iterator[_Groups]:
-    """Control groups for a run, gone afterwards."""
-    name = "clio-" + re.sub(r"[^A-Za-z0-9_-]", "-", request.run)
-    memory: Group | str = "none asked for"
-    if request.memory_bytes is not None:
-        memory = make_group("memory", name, {"memory.max": request.memory_bytes, "memory.swap.max": 0})
-    groups = _Groups(memory, make_group("pids", name, {"pids.max": MOST_PROCESSES}))
-    try:
-        yield groups
-    finally:
-        for group in groups.made():
-            group.remove()
-
-
-def _join(groups: _Groups) -> list[str]:
-    directories = [str(group.directory) for group in groups.made()]
-    return ["/bin/sh", "-c", _JOIN, "join", *directories, "--"] if directories else []
 
 
 @contextmanager
@@ -200,66 +132,11 @@ def _options_file(options: Sequence[str]) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _start(command: Sequence[str], options: int) -> "subprocess.Popen[bytes]":
-    try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=(options,),
-        )
-    except OSError as error:
-        raise EngineUnavailable(f"bwrap cannot be started: {error}") from error
-
-
-def _follow(
-    process: "subprocess.Popen[bytes]", timeout_s: float | None, cancel: threading.Event
-) -> tuple[Ending | None, str]:
-    """Stay until the last process inside is gone: (why we stopped it, what bwrap said).
-
-    Every process inside holds the writing end of our pipe, so its end says that all have ended.
-    `--die-with-parent` acts when the *thread* that started bwrap ends: it is the one that waits here. The
-    keeper's standard input is a second, independent reason to end.
-    """
-    with process:
-        try:
-            stopped, message = _read_to_the_end(process, timeout_s, cancel)
-        except BaseException:
-            process.kill()
-            raise
-    return stopped, message.decode("utf-8", "replace").strip()
-
-
-def _read_to_the_end(
-    process: "subprocess.Popen[bytes]", timeout_s: float | None, cancel: threading.Event
-) -> tuple[Ending | None, bytes]:
-    assert process.stderr is not None  # a pipe, see _start
-    deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
-    poll = select.poll()
-    poll.register(process.stderr, select.POLLIN | select.POLLHUP)
-    stopped: Ending | None = None
-    message = b""
-    while True:
-        if poll.poll(_LOOK_MS):
-            data = os.read(process.stderr.fileno(), 4096)
-            if not data:
-                return stopped, message
-            message = (message + data)[:_MOST_MESSAGE]
-        stopped = stopped or why_stop(deadline, cancel)
-        if stopped is not None:
-            process.kill()
-
-
-def _isolation(request: EngineRequest, groups: _Groups) -> tuple[tuple[str, str], ...]:
+def _isolation(request: EngineRequest, groups: Groups) -> tuple[tuple[str, str], ...]:
     user, group = request.surroundings.user or (os.getuid(), os.getgid())
     own = {
         "user": f"{user}:{group}",
         "namespaces": "mount, pid, ipc, uts, network; user and cgroup where the kernel has them",
         "system calls": "not applied: bubblewrap brings no filter",
     }
-    if isinstance(groups.processes, str):
-        own["processes"] = f"not applied: {groups.processes}"
-    if isinstance(groups.memory, str) and request.memory_bytes is not None:
-        own["memory limit"] = f"not applied: {groups.memory}"
-    return isolation(request, own)
+    return isolation(request, own | groups.own_isolation(request))

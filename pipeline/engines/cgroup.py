@@ -6,6 +6,7 @@ machine: root may, a user may where the system delegates. Where not, the reason 
 
 import os
 import re
+import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,7 +46,10 @@ class Group:
         return int(match[1]) if match else 0
 
     def remove(self) -> None:
-        """Remove the group; its processes have ended, but the kernel may need a moment to let go of them."""
+        """Remove the group; its processes have ended, but the kernel may need a moment to let go of them.
+
+        What an engine left running beside the program ends here: a FUSE server whose master was killed.
+        """
         for attempt in range(_REMOVE_TRIES):
             try:
                 self.directory.rmdir()
@@ -53,7 +57,15 @@ class Group:
             except FileNotFoundError:
                 return
             except OSError:
+                self._end_the_rest()
                 time.sleep(_REMOVE_PAUSE_S * 2**attempt)
+
+    def _end_the_rest(self) -> None:
+        for number in map(int, _read(self.directory / "cgroup.procs").split()):
+            # The kernel writes 0 for a process we cannot see, and 0 would be all of ourselves.
+            with suppress(ProcessLookupError, PermissionError):
+                if number > 0:
+                    os.kill(number, signal.SIGKILL)
 
 
 def make_group(controller: str, name: str, limits: dict[str, int]) -> Group | str:

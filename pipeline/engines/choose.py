@@ -11,12 +11,17 @@ from uuid import uuid4
 from pipeline.engine import Ending, Engine, EngineRequest, RecipeImage
 from pipeline.errors import EngineUnavailable, PipelineError, UsageError
 
-ENGINES = ("docker", "bubblewrap")
-"""Names in the configuration, in the order in which `auto` tries them."""
+ENGINES = ("docker", "podman", "bubblewrap", "apptainer")
+"""Names in the configuration. What answers as Docker may be Podman; `podman` is nothing else."""
+AUTO = ("docker", "bubblewrap", "apptainer")
+"""What `auto` tries, in this order."""
 _INSTALL = {
     "docker": "install Docker (`apt-get install docker.io`) or Podman (`apt-get install podman`), "
     "and start its socket",
+    "podman": "install Podman (`apt-get install podman`), and start its socket "
+    "(`systemctl --user start podman.socket`)",
     "bubblewrap": "install bubblewrap (`apt-get install bubblewrap`)",
+    "apptainer": "install Apptainer (`apt-get install apptainer`, or ask those who run the cluster)",
 }
 
 
@@ -44,7 +49,7 @@ def open_engine(name: str) -> Engine:
     Parameters
     ----------
     name : str
-        `auto`, `docker` or `bubblewrap`.
+        `auto`, `docker`, `podman`, `bubblewrap` or `apptainer`.
 
     Raises
     ------
@@ -58,7 +63,7 @@ def open_engine(name: str) -> Engine:
         engine.version()
         return engine
     reasons = []
-    for candidate in ENGINES:
+    for candidate in AUTO:
         engine = _make(candidate)
         try:
             engine.version()
@@ -66,7 +71,7 @@ def open_engine(name: str) -> Engine:
         except EngineUnavailable as error:
             reasons.append(f"{candidate}: {error.message}")
     raise EngineUnavailable(
-        "no engine works here; " + "; ".join(reasons), hint="; or ".join(_INSTALL[name] for name in ENGINES)
+        "no engine works here; " + "; ".join(reasons), hint="; or ".join(_INSTALL[name] for name in AUTO)
     )
 
 
@@ -91,10 +96,18 @@ def _make(name: str) -> Engine:
             from pipeline.engines.docker import DockerEngine
 
             return DockerEngine()
+        case "podman":
+            from pipeline.engines.docker import PodmanEngine
+
+            return PodmanEngine()
         case "bubblewrap":
             from pipeline.engines.bubblewrap import BubblewrapEngine
 
             return BubblewrapEngine()
+        case "apptainer":
+            from pipeline.engines.apptainer import ApptainerEngine
+
+            return ApptainerEngine()
         case _:
             raise UsageError(
                 f"there is no engine {name!r}", hint=f"engine is one of auto, {', '.join(ENGINES)}"

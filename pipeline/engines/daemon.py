@@ -49,6 +49,26 @@ def find_host(sockets: Sequence[str] | None = None) -> str:
     )
 
 
+def find_podman() -> str:
+    """Find the address of Podman's service, whoever answers as Docker: CONTAINER_HOST, then its sockets.
+
+    Raises
+    ------
+    EngineUnavailable
+        CONTAINER_HOST is not set and no socket is there.
+    """
+    if named := os.environ.get("CONTAINER_HOST"):
+        return named
+    places = [p for p in usual_sockets(os.environ.get("XDG_RUNTIME_DIR")) if p.endswith("/podman.sock")]
+    for place in places:
+        if Path(place).is_socket():
+            return f"unix://{place}"
+    raise EngineUnavailable(
+        f"no service of Podman was found (looked for {', '.join(places)})",
+        "start it (`systemctl --user start podman.socket`), or set CONTAINER_HOST if it listens elsewhere",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Daemon:
     """What has to be known of a daemon."""

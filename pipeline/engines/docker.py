@@ -17,7 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from pipeline.engine import Ending, EngineRequest, EngineResult, RecipeImage
-from pipeline.engines.daemon import START_IT, Daemon, describe, find_host
+from pipeline.engines.daemon import START_IT, Daemon, describe, find_host, find_podman
 from pipeline.engines.keeper import (
     MOST_PROCESSES,
     TMP_BYTES,
@@ -134,8 +134,26 @@ class DockerEngine:
     def _connected(self) -> tuple[Any, Daemon]:
         with self._lock:
             if self._api is None or self._daemon is None:
-                self._api, self._daemon = _connect(self._host or find_host())
+                self._api, self._daemon = _connect(self._host or self._find_host())
             return self._api, self._daemon
+
+    def _find_host(self) -> str:
+        return find_host()
+
+
+class PodmanEngine(DockerEngine):
+    """The same through Podman's socket, whoever else answers as Docker.
+
+    Parameters
+    ----------
+    host : str, optional
+        Address of the service. Without: CONTAINER_HOST, then the sockets of Podman where they usually lie.
+    """
+
+    name = "podman"
+
+    def _find_host(self) -> str:
+        return find_podman()
 
 
 def _connect(host: str) -> tuple[Any, Daemon]:

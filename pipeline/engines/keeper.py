@@ -211,6 +211,8 @@ def isolation(request: EngineRequest, own: dict[str, str]) -> tuple[tuple[str, s
         "processes": f"at most {MOST_PROCESSES}",
         "memory limit": f"{request.memory_bytes} bytes" if request.memory_bytes else "none asked for",
     }
+    if request.surroundings.emulator is not None:
+        items["processor"] = f"emulated: {request.surroundings.emulator.cpu}"
     return tuple((items | own).items())
 
 

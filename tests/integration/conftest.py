@@ -19,8 +19,9 @@ from filelock import FileLock
 
 import pipeline.image
 from pipeline.engine import Engine, RecipeImage
+from pipeline.engines.apptainer import ApptainerEngine
 from pipeline.engines.bubblewrap import BubblewrapEngine
-from pipeline.engines.docker import DockerEngine
+from pipeline.engines.docker import DockerEngine, PodmanEngine
 from pipeline.errors import EngineUnavailable, ImageError
 from pipeline.image import ImageLibrary
 from tests.engines import absent
@@ -86,7 +87,7 @@ def open_docker(docker_host: str) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def open_podman(podman_host: str) -> Iterator[Engine]:
     """The same engine behind Podman's socket."""
-    engine = DockerEngine(podman_host)
+    engine = PodmanEngine(podman_host)
     yield engine
     engine.close()
 
@@ -102,11 +103,23 @@ def open_bubblewrap(image: RecipeImage) -> Engine:
     return engine
 
 
+@pytest.fixture(scope="session")
+def open_apptainer(image: RecipeImage) -> Engine:
+    """The engine of clusters."""
+    engine = ApptainerEngine()
+    try:
+        engine.prepare(image)
+    except EngineUnavailable as error:
+        absent("apptainer", error.message)
+    return engine
+
+
 @pytest.fixture(
     params=[
         pytest.param("docker", marks=pytest.mark.docker),
         pytest.param("podman", marks=pytest.mark.podman),
         pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
+        pytest.param("apptainer", marks=pytest.mark.apptainer),
     ]
 )
 def engine_name(request: pytest.FixtureRequest) -> str:
@@ -125,7 +138,8 @@ def engine(engine_name: str, request: pytest.FixtureRequest, image: RecipeImage)
 @pytest.fixture
 def host(engine_name: str, request: pytest.FixtureRequest) -> str:
     """Address of the daemon behind `engine`; empty if there is none."""
-    return "" if engine_name == "bubblewrap" else str(request.getfixturevalue(f"{engine_name}_host"))
+    has_daemon = engine_name in ("docker", "podman")
+    return str(request.getfixturevalue(f"{engine_name}_host")) if has_daemon else ""
 
 
 @pytest.fixture

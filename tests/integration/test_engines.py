@@ -98,7 +98,8 @@ def test_nothing_of_the_host_is_visible_but_what_was_declared_promise_5(bench: B
     declared.write_text("declared")
 
     _, out = bench.shell(
-        'cat "$SECRET" >seen; ls /root /home >homes; find_in() { for f in "$1"/*; do echo "$f"; done; }; '
+        'cat "$SECRET" >seen; for place in /root /home; do ls -A "$place"; done >homes; '
+        'find_in() { for f in "$1"/*; do echo "$f"; done; }; '
         "find_in /in >in; find_in /in/0123456789ab >inputs; cat /proc/self/mountinfo >mounts",
         inputs=(Mount(declared, f"/in/0123456789ab/{ARCFILE}"),),
         environment=(PATH, ("SECRET", str(secret))),
@@ -334,12 +335,11 @@ CALLER = """
     import sys, threading
     from pathlib import Path
     from pipeline.engine import EngineRequest
-    from pipeline.engines.bubblewrap import BubblewrapEngine
-    from pipeline.engines.docker import DockerEngine
+    from pipeline.engines import open_engine
     from pipeline.image import ImageLibrary
 
-    host, digest, store, out = sys.argv[1:]
-    engine = DockerEngine(host) if host else BubblewrapEngine()
+    name, digest, store, out = sys.argv[1:]
+    engine = open_engine(name)
     image = ImageLibrary().find(digest)
     request = EngineRequest(
         run="orphan", store=store, argv=("sh", "-c", "while :; do echo x >>beat; sleep 0.05; done"),
@@ -364,11 +364,12 @@ def test_run_dies_with_its_caller_promise_1(
             sys.executable,
             "-c",
             textwrap.dedent(CALLER),
-            host,
+            bench.engine.name,
             bench.image.config_digest,
             bench.store,
             str(out),
-        ]
+        ],
+        env={**os.environ, "DOCKER_HOST": host, "CONTAINER_HOST": host},
     )
     try:
         assert eventually(beat.exists, 30)
@@ -389,7 +390,7 @@ def test_run_dies_with_its_caller_promise_1(
 
 def test_sweep_leaves_the_containers_of_the_living(bench: Bench, eventually: Eventually) -> None:
     if not isinstance(bench.engine, DockerEngine):
-        # Nothing of bubblewrap's outlives its caller, so there is nothing to sweep.
+        # Without a daemon nothing outlives its caller, so there is nothing to sweep.
         return
     request = bench.request("sh", "-c", "touch started; sleep 1.5")
     results: list[EngineResult] = []
@@ -453,19 +454,22 @@ def test_image_that_is_not_what_its_digest_says_is_refused_promise_3(
             bench.engine.prepare(other)
         return
     copy = ImageLibrary(tmp_path / "cache").add_archive(bench.image.archive)
-    BubblewrapEngine().prepare(copy)
-    (copy.rootfs / "usr/bin/esorex").chmod(0o700)
+    open_engine(bench.engine.name).prepare(copy)
+    sif = copy.rootfs.with_name("apptainer") / "image.sif"
+    (sif if sif.exists() else copy.rootfs / "usr/bin/esorex").chmod(0o700)
 
-    with pytest.raises(ImageError, match="is not what was unpacked from the image archive") as caught:
-        BubblewrapEngine().prepare(copy)
-    assert caught.value.hint == f"remove {copy.rootfs}; it is unpacked again from the archive beside it"
+    with pytest.raises(ImageError, match=r"is not what was (unpacked|made) from the image archive") as caught:
+        open_engine(bench.engine.name).prepare(copy)
+    removed = sif.parent if sif.exists() else copy.rootfs
+    again = "made" if sif.exists() else "unpacked"
+    assert caught.value.hint == f"remove {removed}; it is {again} again from the archive beside it"
 
 
 def test_open_engine_refuses_an_unknown_name() -> None:
     with pytest.raises(UsageError, match="there is no engine 'podmann'") as caught:
         open_engine("podmann")
 
-    assert caught.value.hint == "engine is one of auto, docker, bubblewrap"
+    assert caught.value.hint == "engine is one of auto, docker, podman, bubblewrap, apptainer"
 
 
 def test_daemon_that_does_not_answer_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -509,7 +513,8 @@ def test_auto_takes_the_first_that_works(
     assert open_engine("auto").name == "bubblewrap"
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EngineUnavailable, match=r"no engine works here; docker: .*; bubblewrap: "):
+    reasons = r"no engine works here; docker: .*; bubblewrap: .*; apptainer: "
+    with pytest.raises(EngineUnavailable, match=reasons):
         open_engine("auto")
 
 
@@ -519,9 +524,10 @@ def test_probe_runs_esorex_in_what_works_and_explains_the_rest(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
 
-    docker, bubblewrap = probe(image)
+    found = {status.name: status for status in probe(image)}
 
-    assert (docker.name, bubblewrap.name) == ENGINES
+    docker, bubblewrap = found["docker"], found["bubblewrap"]
+    assert tuple(found) == ENGINES
     assert not docker.works
     assert docker.reason.startswith("no container daemon answers at unix:///nowhere/docker.sock")
     assert docker.install
