@@ -68,6 +68,7 @@ bench: setup image ## measure engines, hits and bookkeeping, beside make, ninja,
 	if test -d demo; then $(BIN)/python benchmarks/known_night.py demo; fi
 	$(BIN)/python benchmarks/events.py
 	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/verdicts.py
 
 image: setup ## build the recipe image
 	$(BIN)/clio image build

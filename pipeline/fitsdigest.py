@@ -83,7 +83,7 @@ def digest_file(path: Path, *, verify: bool = False, hdus: tuple[Hdu, ...] | Non
         As `read_hdus`.
     """
     hdus = read_hdus(path) if hdus is None else hdus
-    if any(_is_packed(hdu) for hdu in hdus) or _is_packed_file(path):
+    if any(is_packed(hdu) for hdu in hdus) or _is_packed_file(path):
         return _digest_packed(path, hdus)
     whole = hashlib.sha256()
     parts: list[HduDigest] = []
@@ -133,13 +133,14 @@ def _chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
 def _digest_cards(cards: tuple[Card, ...]) -> str:
     """Digest cards: first those whose order is no content, sorted, then the others in the file's order."""
     kept = [card for card in cards if card.keyword not in VOLATILE]
-    first = sorted((c for c in kept if _is_unordered(c.keyword)), key=lambda c: c.keyword)
-    rest = [c for c in kept if not _is_unordered(c.keyword)]
+    first = sorted((c for c in kept if is_unordered(c.keyword)), key=lambda c: c.keyword)
+    rest = [c for c in kept if not is_unordered(c.keyword)]
     canonical = rfc8785.dumps([[card.keyword, card.token] for card in (*first, *rest)])
     return f"sha256:{hashlib.sha256(canonical).hexdigest()}"
 
 
-def _is_unordered(keyword: str) -> bool:
+def is_unordered(keyword: str) -> bool:
+    """Tell whether the place of a card in the header is no content."""
     return keyword in _UNORDERED or (keyword.startswith("NAXIS") and keyword[5:].isdigit())
 
 
@@ -184,7 +185,8 @@ def _checksum_faults(hdu: Hdu, header: bytes, data: _Sum) -> list[str]:
     return faults
 
 
-def _is_packed(hdu: Hdu) -> bool:
+def is_packed(hdu: Hdu) -> bool:
+    """Tell whether an HDU is an image compressed by tiles."""
     return any(card.keyword == "ZIMAGE" and card.token == "T" for card in hdu.cards)
 
 
@@ -194,7 +196,7 @@ def _is_packed_file(path: Path) -> bool:
 
 
 def _unpacked_type(hdu: Hdu) -> Value:
-    return "IMAGE" if _is_packed(hdu) else hdu.header.get("XTENSION")
+    return "IMAGE" if is_packed(hdu) else hdu.header.get("XTENSION")
 
 
 def _digest_packed(path: Path, hdus: tuple[Hdu, ...]) -> FileDigest:
@@ -206,7 +208,7 @@ def _digest_packed(path: Path, hdus: tuple[Hdu, ...]) -> FileDigest:
     parts: list[HduDigest] = []
     with open_stream(path) as stream:
         for hdu in hdus:
-            if _is_packed(hdu):
+            if is_packed(hdu):
                 parts.append(_digest_tiled(path, hdu))
                 continue
             data = hashlib.sha256()
@@ -234,11 +236,11 @@ def _digest_tiled(path: Path, hdu: Hdu) -> HduDigest:
         raise FitsError(f"{path} cannot be unpacked in HDU {hdu.index}: {reason(error)}") from error
     data = array.astype(array.dtype.newbyteorder(">"), copy=False).tobytes()
     data += b"\0" * (-len(data) % BLOCK)
-    cards = tuple(_unpacked_cards(hdu.cards))
+    cards = tuple(unpacked_cards(hdu.cards))
     return HduDigest(hdu.name, _digest_cards(cards), f"sha256:{hashlib.sha256(data).hexdigest()}")
 
 
-def _unpacked_cards(cards: tuple[Card, ...]) -> Iterator[Card]:
+def unpacked_cards(cards: tuple[Card, ...]) -> Iterator[Card]:
     """Undo what tile compression does to a header (FITS Standard 4.0, section 10.1)."""
     packed = {card.keyword: card.token for card in cards}
     yield Card("XTENSION", "'IMAGE'")
@@ -256,7 +258,7 @@ def _unpacked_cards(cards: tuple[Card, ...]) -> Iterator[Card]:
 
 
 def _is_of_packing(keyword: str) -> bool:
-    if _is_unordered(keyword):
+    if is_unordered(keyword):
         return keyword not in ("BSCALE", "BZERO")
     if keyword in ("THEAP", "ZDATASUM", "ZHECKSUM"):
         return True

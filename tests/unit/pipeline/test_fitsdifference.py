@@ -7,7 +7,15 @@ import pytest
 from builders import image, primary, sealed, write_raw
 
 from pipeline.errors import FitsError
-from pipeline.fitsdifference import CardDifference, HduDifference, compare_files
+from pipeline.fitsdata import FitsData
+from pipeline.fitsdifference import (
+    CardDifference,
+    CardKind,
+    HduDifference,
+    card_differences,
+    compare_files,
+    written_cards,
+)
 
 
 def write(path: Path, *hdus: bytes) -> Path:
@@ -77,3 +85,59 @@ def test_a_packed_file_is_compared_as_if_unpacked(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_said(plain: Path, tmp_path: Path) -> None:
     with pytest.raises(FitsError, match="is not a FITS file"):
         compare_files(plain, write(tmp_path / "b.fits", b"x" * 2880))
+
+
+def differences(old: bytes, new: bytes, folder: Path) -> list[CardDifference]:
+    """Compare the primary headers of two files with all that is written in them."""
+    with FitsData(write(folder / "old.fits", old)) as one, FitsData(write(folder / "new.fits", new)) as other:
+        cards = (written_cards(data.headers()[0], data.hdus[0]) for data in (one, other))
+        return list(card_differences(*cards))
+
+
+def with_lines(*lines: str) -> bytes:
+    """Write a primary header with lines of its own."""
+    header = primary()[:320] + "".join(line.ljust(80) for line in (*lines, "END")).encode()
+    return header.ljust(2880)
+
+
+def test_a_line_of_history_that_is_new_is_one_card(tmp_path: Path) -> None:
+    old = with_lines("HISTORY a", "HISTORY c")
+    new = with_lines("HISTORY a", "HISTORY b", "HISTORY c")
+
+    assert differences(old, new, tmp_path) == [CardDifference("HISTORY", None, "'b'")]
+
+
+def test_a_comment_that_moved_is_told_with_the_whole_card(tmp_path: Path) -> None:
+    old, new = with_lines("A       =                    1 / one"), with_lines("A       = 1 / two")
+
+    assert differences(old, new, tmp_path) == [
+        CardDifference("A", "A = 1 / one", "A = 1 / two", CardKind.COMMENT)
+    ]
+
+
+def test_another_order_is_told_by_the_first_card_that_stands_elsewhere(tmp_path: Path) -> None:
+    lines = ["A       = 1", "B       = 2", "C       = 3"]
+    old, new = with_lines(*lines), with_lines(lines[0], lines[2], lines[1])
+
+    assert differences(old, new, tmp_path) == [CardDifference("B", "B 2", "C 3", CardKind.ORDER)]
+
+
+def test_a_card_more_moves_none_of_the_others(tmp_path: Path) -> None:
+    old, new = (with_lines(*(f"{name}       = 1" for name in names)) for names in ("AB", "ACBB"))
+
+    assert differences(old, new, tmp_path) == [CardDifference("B", None, "1"), CardDifference("C", None, "1")]
+
+
+def test_a_continued_value_is_one_card(tmp_path: Path) -> None:
+    old = with_lines("A       = 'first &'", "CONTINUE  'second'")
+    new = with_lines("A       = 'first &'", "CONTINUE  'third'")
+
+    assert differences(old, new, tmp_path) == [CardDifference("A", "'first second'", "'first third'")]
+
+
+def test_a_line_without_a_value_is_like_a_comment(tmp_path: Path) -> None:
+    old, new = with_lines("HIERARCH nothing"), with_lines("HIERARCH something")
+
+    assert differences(old, new, tmp_path) == [
+        CardDifference("", "HIERARCH nothing", "HIERARCH something", CardKind.COMMENT)
+    ]
