@@ -5,32 +5,33 @@ whoever asked compares. Nothing is published, no product is replaced, and the re
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pipeline.emulator import find_emulator
 from pipeline.engine import USUAL, Ending, Engine, RecipeImage, Surroundings
-from pipeline.errors import FitsError, FramesError, UsageError
+from pipeline.environment import FREE, PINNED
+from pipeline.errors import UsageError
 from pipeline.execute import Call, Ran, StagedInput, execute
+from pipeline.finding import stage_inputs
 from pipeline.fitsdigest import FileDigest
 from pipeline.image import ImageLibrary
 from pipeline.messages import complaints, telling
 from pipeline.products import Product
 from pipeline.recipes import RECIPES
 from pipeline.record import output_of, software, status_of, with_measures
-from pipeline.scan import list_files
-from provenance.model import Action, InputFile, OutputFile, Purpose, Run, Status
+from provenance.files import writing_to
+from provenance.model import Action, ActionInput, InputFile, OutputFile, Purpose, Run, Status
 from provenance.store import Store
 
 if TYPE_CHECKING:
     from pipeline.reduce import Reduction
-
-_SHOWN = 3
-"""Missing inputs that a message names; the others are counted."""
 
 
 class Clock(StrEnum):
@@ -42,10 +43,44 @@ class Clock(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Variation:
+    """What is set otherwise than recorded; nothing, unless it is said here."""
+
+    threads: int | None = None
+    """OMP_NUM_THREADS."""
+    numerics: str | None = None
+    """`pinned` or `native`."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables that are added, or stand in place of those of the same name."""
+    emulator: str = ""
+    """Model of a processor to emulate, as `pipeline.emulator` knows it; empty for that of the machine."""
+
+    def of(self, action: Action) -> Action:
+        """Give the action that is run: the recorded one, unless what its key holds is set otherwise."""
+        told = dict(action.environment)
+        if self.threads is not None and told.get(_THREADS) != FREE:
+            told[_THREADS] = str(self.threads)
+        if self.numerics not in (None, action.numerics):
+            told.pop(_TUNABLES, None)
+            if self.numerics == "pinned" and action.platform in PINNED:
+                told[_TUNABLES] = PINNED[action.platform]
+        environment = tuple((told | dict(self.environment)).items())
+        return replace(action, environment=environment, numerics=self.numerics or action.numerics)
+
+
+AS_RECORDED = Variation()
+"""Nothing is set otherwise."""
+
+_THREADS = "OMP_NUM_THREADS"
+_TUNABLES = "GLIBC_TUNABLES"
+
+
+@dataclass(frozen=True, slots=True)
 class Workshop:
     """What a recorded run is run again with."""
 
     store: Store
+    """Holds the records, and what the runs read."""
     library: ImageLibrary
     engine: Engine
     folders: tuple[Path, ...]
@@ -54,6 +89,13 @@ class Workshop:
     """Gives the digest of a file."""
     cancel: threading.Event
     """Once set, the recipe is stopped."""
+    into: Store | None = None
+    """Takes what is made, in place of `store`, which is then only read."""
+
+    @property
+    def target(self) -> Store:
+        """Where what is made is written."""
+        return self.into or self.store
 
     @classmethod
     def of(cls, reduction: "Reduction") -> "Workshop":
@@ -65,35 +107,6 @@ class Workshop:
             folders=reduction.settings.folders,
             digest=lambda path: reduction.resolver.digests(path).digest,
             cancel=reduction.cancel,
-        )
-
-
-class InputsMissing(FramesError):
-    """Files that a run read are not to be found any more.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    missing : tuple of InputFile
-        What it read and nobody has.
-    made : frozenset of str
-        Digests of those that a run of this store made: products, which can be made again.
-    """
-
-    def __init__(self, run: Run, missing: tuple[InputFile, ...], made: frozenset[str]) -> None:
-        self.run = run
-        self.missing = missing
-        self.made = made
-        named = "; ".join(_described(item, item.digest in made) for item in missing[:_SHOWN])
-        more = f"; and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        count = "an input is" if len(missing) == 1 else f"{len(missing)} inputs are"
-        raw = any(item.digest not in made for item in missing)
-        super().__init__(
-            f"{run.stage}:{run.unit} cannot be run again, {count} missing: {named}{more}",
-            "put the files into a folder of [data] in clio.toml, under any name"
-            if raw
-            else "make the product again first",
         )
 
 
@@ -136,6 +149,7 @@ class Remade:
 
     recorded: Run
     action: Action
+    """As it was run; not the recorded one if something its key holds was set otherwise."""
     ran: Ran
     outputs: tuple[RemadeOutput, ...]
     """By tag and name."""
@@ -143,6 +157,11 @@ class Remade:
     """Kind of failure, as in a record; empty if it ended well."""
     failure: str
     """The failure in a sentence; empty if it ended well."""
+
+    @property
+    def is_challenge(self) -> bool:
+        """Whether it is another action than the recorded one."""
+        return self.action.key != self.recorded.action
 
     @property
     def is_identical(self) -> bool:
@@ -162,6 +181,8 @@ def remake(
     *,
     clock: datetime | Clock = Clock.RECORDED,
     surroundings: Surroundings = USUAL,
+    variation: Variation = AS_RECORDED,
+    instead: Mapping[str, OutputFile] = MappingProxyType({}),
 ) -> Iterator[Remade]:
     """Run a recorded run again in a scratch of the store, which is gone once the block is left.
 
@@ -175,6 +196,11 @@ def remake(
         Where the clock stands: by default as recorded, which is what the same bytes need.
     surroundings : Surroundings
         Host name, user and directories inside; by default those of every run.
+    variation : Variation
+        What is set otherwise than recorded. Where a key holds it, the action is another: a challenge.
+    instead : mapping of str to OutputFile
+        By digest of a recorded input: what is read in its place, an object of `workshop.target`. With other
+        data than the recorded one, the action is another too.
 
     Yields
     ------
@@ -193,7 +219,7 @@ def remake(
     ImageError
         Its image is not on this machine.
     EngineUnavailable, ProvenanceError
-        Nothing can be run, or the store cannot take it.
+        Nothing can be run, the processor cannot be emulated, or the store cannot take it.
 
     Examples
     --------
@@ -204,16 +230,22 @@ def remake(
                 if output.is_identical:
                     store.objects.put(output.product.path)
     """
-    store = workshop.store
-    action = store.action(run.action)
-    image = workshop.library.find(action.image)
-    call = _call(workshop, run, action, image, clock, surroundings)
-    work = store.work(call.run)
+    recorded = workshop.store.action(run.action)
+    image = workshop.library.find(recorded.image)
+    inputs = stage_inputs(workshop, run, recorded, instead)
+    read = tuple(ActionInput(item.tag, item.name, item.data_digest) for item in inputs)
+    action = replace(variation.of(recorded), inputs=read)
+    if variation.emulator:
+        surroundings = replace(surroundings, emulator=find_emulator(variation.emulator, action.platform))
+    call = _call(workshop, run, action, image, inputs, clock, surroundings)
+    call = replace(call, threads=variation.threads)
+    work = workshop.target.work(call.run)
     try:
-        ran = execute(call, work, workshop.engine, image, workshop.cancel)
+        with writing_to(work):
+            ran = execute(call, work, workshop.engine, image, workshop.cancel)
         yield Remade(run, action, ran, _outputs(run, ran), *_failure(action, ran))
     finally:
-        store.discard_work(call.run)
+        workshop.target.discard_work(call.run)
 
 
 def record_again(
@@ -235,7 +267,7 @@ def record_again(
     Returns
     -------
     Run
-        As recorded, under the key of the first.
+        As recorded, under the key of the action as it was run.
 
     Raises
     ------
@@ -246,22 +278,23 @@ def record_again(
     """
     if purpose not in (Purpose.REPLAY, Purpose.PASSPORT):
         raise ValueError(f"a run that was run again is not recorded as {purpose}")
-    store, ran = workshop.store, remade.ran
+    store, ran = workshop.target, remade.ran
     products = () if remade.failure else tuple(o.product for o in remade.outputs if o.product)
     errors, warnings = complaints(ran.log)
     proven = remade.recorded.status if remade.recorded.is_success else Status.OK
     told = replace(
         remade.recorded,
+        action=remade.action.key,
         purpose=purpose,
         status=status_of(remade.cause) if remade.failure else proven,
         cause=remade.cause or None,
         reason=remade.failure or None,
         inputs=tuple(
-            replace(item, seen_at=str(found.path))
-            for item, found in zip(remade.recorded.inputs, ran.call.inputs, strict=True)
+            _read(item, found) for item, found in zip(remade.recorded.inputs, ran.call.inputs, strict=True)
         ),
         outputs=tuple(output_of(store, product) for product in products),
         extras=(),
+        threads=int(dict(ran.environment)[_THREADS]),
         warnings=len(warnings),
         errors=len(errors),
         log=store.objects.put_bytes(ran.log.encode()).digest if ran.log else None,
@@ -272,49 +305,34 @@ def record_again(
     return run
 
 
-def find_files(workshop: Workshop, inputs: Iterable[InputFile]) -> dict[str, Path]:
-    """Find files that runs read: in the store, where they were seen, else by their content in the folders.
-
-    Returns
-    -------
-    dict of str to Path
-        By digest; what is nowhere is left out.
-    """
-    paths: dict[str, Path] = {}
-    wanted = {item.digest: item for item in inputs}
-    for digest, item in wanted.items():
-        path = _in_store(workshop.store, item) or _where_seen(workshop, item)
-        if path is not None:
-            paths[digest] = path
-    missing = {digest: item for digest, item in wanted.items() if digest not in paths}
-    return paths | (_searched(workshop, missing) if missing else {})
-
-
 def _call(
     workshop: Workshop,
     run: Run,
     action: Action,
     image: RecipeImage,
+    inputs: tuple[StagedInput, ...],
     clock: datetime | Clock,
     surroundings: Surroundings,
 ) -> Call:
     """Write the call of a recorded run."""
-    staged_now = RECIPES[action.recipe].spec
-    if action.spec != staged_now:
+    row = RECIPES.get(action.recipe)
+    if row is None:
+        raise UsageError(f"run {run.run} is of {action.recipe}, a recipe that this clio does not know")
+    if action.spec != row.spec:
         made_by = dict(run.software).get("clio", "another")
         raise UsageError(
-            f"run {run.run} staged {action.recipe} in way {action.spec}, this clio in way {staged_now}",
+            f"run {run.run} staged {action.recipe} in way {action.spec}, this clio in way {row.spec}",
             f"run it again with the clio that made it: {made_by}",
         )
     if clock is Clock.RECORDED and run.clock_mode == "frozen" and run.clock_at:
         clock = datetime.fromisoformat(run.clock_at)
     return Call(
-        run=workshop.store.new_run_id(),
-        store=workshop.store.id,
+        run=workshop.target.new_run_id(),
+        store=workshop.target.id,
         recipe=action.recipe,
         options=_options(workshop, run, action, image),
         environment=action.environment,
-        inputs=_found(workshop, run, action),
+        inputs=inputs,
         is_clock_frozen=not isinstance(clock, Clock),
         memory_bytes=run.memory_limit_bytes,
         timeout_s=None if run.timeout_ms is None else run.timeout_ms / 1000,
@@ -336,65 +354,11 @@ def _options(workshop: Workshop, run: Run, action: Action, image: RecipeImage) -
     return tuple(sorted((option_of[name], value) for name, value in changed))
 
 
-def _found(workshop: Workshop, run: Run, action: Action) -> tuple[StagedInput, ...]:
-    """Find every file the run read."""
-    paths = find_files(workshop, run.inputs)
-    lost = tuple({item.digest: item for item in run.inputs if item.digest not in paths}.values())
-    if lost:
-        made = frozenset(item.digest for item in lost if workshop.store.runs_making(item.digest))
-        raise InputsMissing(run, lost, made)
-    return tuple(
-        StagedInput(
-            tag=item.tag,
-            name=item.name,
-            path=paths[item.digest],
-            digest=item.digest,
-            data_digest=asked.content,
-            size=paths[item.digest].stat().st_size,
-        )
-        for item, asked in zip(run.inputs, action.inputs, strict=True)
-    )
-
-
-def _in_store(store: Store, item: InputFile) -> Path | None:
-    """Find an input among the objects; a damaged one is none."""
-    path = store.objects.path(item.digest)
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return None
-    is_sound = store.remembers_object(item.digest, found) or store.objects.damage(item.digest) is None
-    return path if is_sound else None
-
-
-def _where_seen(workshop: Workshop, item: InputFile) -> Path | None:
-    path = Path(item.seen_at) if item.seen_at else None
-    return path if path is not None and _holds(workshop, path, item.digest) else None
-
-
-def _searched(workshop: Workshop, missing: dict[str, InputFile]) -> dict[str, Path]:
-    """Look for files by their content; only those of a size that is wanted are read."""
-    found: dict[str, Path] = {}
-    sizes = {item.size for item in missing.values()}
-    for path in list_files(workshop.folders, []):
-        if not path.is_file() or not (None in sizes or path.stat().st_size in sizes):
-            continue
-        for digest in missing:
-            if digest not in found and _holds(workshop, path, digest):
-                found[digest] = path
-    return found
-
-
-def _holds(workshop: Workshop, path: Path, digest: str) -> bool:
-    try:
-        return path.is_file() and workshop.digest(path) == digest
-    except (OSError, FitsError):
-        return False
-
-
-def _described(item: InputFile, is_made: bool) -> str:
-    where = "made here, and gone from the store" if is_made else f"seen at {item.seen_at or 'no known place'}"
-    return f"{item.tag} {item.name} ({item.digest[:19]}, {where})"
+def _read(recorded: InputFile, found: StagedInput) -> InputFile:
+    """Describe a file that was read in the place of a recorded one, which it mostly is."""
+    if found.digest == recorded.digest:
+        return replace(recorded, seen_at=str(found.path))
+    return InputFile(found.tag, found.name, found.digest, found.data_digest, found.size, str(found.path))
 
 
 def _outputs(run: Run, ran: Ran) -> tuple[RemadeOutput, ...]:

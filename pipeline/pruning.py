@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipeline.again import InputsMissing, Remade, Workshop, find_files, record_again, remake
+from pipeline.again import Workshop, record_again, remake
 from pipeline.errors import ImageError
+from pipeline.finding import InputsMissing, find_files
+from pipeline.judging import judge, state
 from pipeline.recipes import RECIPES
+from pipeline.verdict import Sameness
 from provenance.digest import is_digest
 from provenance.errors import ProvenanceError
 from provenance.files import READ_ONLY
 from provenance.model import InputFile, Purpose, Run
-from provenance.prune import IDENTICAL, VERDICT, Means, Plan, Terms, carry_out, plan, survey, unproven
+from provenance.prune import Means, Plan, Terms, carry_out, plan, survey, unproven
 from provenance.store import Store
 
 
@@ -94,10 +97,9 @@ class Proof:
     """What came of running a run again to see whether its products come back."""
 
     run: Run
-    verdict: str
-    """`identical`, `same science`, `different` or `failed`."""
+    verdict: Sameness
     reason: str
-    """Empty for `identical`."""
+    """Empty if identical."""
 
 
 class Pruning:
@@ -206,43 +208,10 @@ def prove(workshop: Workshop, run: Run) -> Proof:
     """
     try:
         with remake(workshop, run) as remade:
-            verdict, reason = judged(remade)
-            replay = record_again(workshop, remade, Purpose.REPLAY).run if verdict == IDENTICAL else None
+            found = judge(workshop, remade)
+            is_proof = found.sameness is Sameness.IDENTICAL
+            replay = record_again(workshop, remade, Purpose.REPLAY).run if is_proof else None
     except InputsMissing as error:
-        return Proof(run, "failed", error.message)
-    state(workshop.store, remade, verdict, replay)
-    return Proof(run, verdict, reason)
-
-
-def judged(remade: Remade) -> tuple[str, str]:
-    """Say how what came out compares with the record: the verdict, and why it is no better."""
-    if remade.failure:
-        return "failed", remade.failure
-    if remade.is_identical:
-        return IDENTICAL, ""
-    other = [f"{output.tag} {output.name}" for output in remade.outputs if not output.is_identical]
-    if remade.is_same_science:
-        return "same science", f"other bytes in {', '.join(other)}"
-    return "different", f"other content in {', '.join(other)}"
-
-
-def state(store: Store, remade: Remade, verdict: str, replay: str | None) -> None:
-    """Keep the verdict on a replay as a statement."""
-    outputs = [
-        {
-            "tag": output.tag,
-            "name": output.name,
-            "recorded": output.recorded.digest if output.recorded else None,
-            "now": output.digests.digest if output.digests else None,
-        }
-        for output in remade.outputs
-    ]
-    body = {
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "run": remade.recorded.run,
-        "action": remade.recorded.action,
-        "replay": replay,
-        "verdict": verdict,
-        "outputs": outputs,
-    }
-    store.statement(VERDICT, body)
+        return Proof(run, Sameness.NOT_COMPARABLE, error.message)
+    state(workshop, remade, found, replay)
+    return Proof(run, found.sameness, found.reason)

@@ -4,7 +4,7 @@ Reads, and neither writes nor prints; how a value looks on screen or as JSON is 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.caveats import arose
@@ -14,7 +14,27 @@ from provenance.documents import Pairs
 from provenance.lineage import ArtifactNode, ancestors, believed, descendants
 from provenance.model import Action, InputFile, OutputFile, Run
 from provenance.pins import Pin
+from provenance.prune import VERDICT
 from provenance.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class PastVerdict:
+    """What was said of a run when it was replayed."""
+
+    at: str
+    """RFC 3339, UTC."""
+    verdict: str
+    reason: str
+    """Why it was no better; empty if identical."""
+    engine: str
+    """Name and version."""
+    clio: str
+    """Version."""
+    replay: str | None
+    """Id of the record of the replay, if one was kept."""
+    is_challenge: bool
+    """Whether another action was run, with other threads, for example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +45,8 @@ class RunReport:
     action: Action
     accepted: tuple[Acceptance, ...] = ()
     """Where a person let it stand for another action; those taken back among them."""
+    verdicts: tuple[PastVerdict, ...] = ()
+    """Of its replays in this store, the newest first; not read for lineages."""
 
     @property
     def step(self) -> str:
@@ -112,7 +134,26 @@ def report_run(store: Store, run: Run) -> RunReport:
     ProvenanceError
         Its action is missing or unreadable.
     """
-    return _report(store, run, store.acceptances())
+    return replace(_report(store, run, store.acceptances()), verdicts=past_verdicts(store, run))
+
+
+def past_verdicts(store: Store, run: Run) -> tuple[PastVerdict, ...]:
+    """Read what was said of a run when it was replayed, the newest first."""
+    bodies = (said.body for said in store.statements(VERDICT) if isinstance(said.body, dict))
+    found = (
+        PastVerdict(
+            at=str(body.get("at", "")),
+            verdict=str(body.get("verdict", "")),
+            reason=str(body.get("reason", "")),
+            engine=str(body.get("engine", "")),
+            clio=str(body.get("clio", "")),
+            replay=body.get("replay"),
+            is_challenge=body.get("challenge") is not None,
+        )
+        for body in bodies
+        if body.get("run") == run.run
+    )
+    return tuple(sorted(found, key=lambda said: said.at, reverse=True))
 
 
 def report_file(store: Store, digest: str, called: str = "") -> ProductReport | FrameReport | RunReport:

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.again import InputsMissing, Workshop, record_again, remake
+from pipeline.again import Workshop, record_again, remake
 from pipeline.errors import RecipeFailed, UsageError
-from pipeline.pruning import judged, state
+from pipeline.finding import InputsMissing, in_store
+from pipeline.judging import judge, state
 from pipeline.publish import show
 from provenance.model import InputFile, OutputFile, Purpose, Run
 
@@ -97,12 +98,7 @@ class Restorer:
         return next((pair for pair in found if pair[0].purpose is Purpose.RUN), found[0])
 
     def _is_there(self, output: OutputFile) -> bool:
-        objects = self._store.objects
-        try:
-            found = objects.path(output.digest).lstat()
-        except FileNotFoundError:
-            return False
-        return self._store.remembers_object(output.digest, found) or objects.damage(output.digest) is None
+        return in_store(self._store, output.digest) is not None
 
     def _make(self, run: Run, digest: str) -> str | None:
         """Run a run again under its claim; None if another process did meanwhile."""
@@ -113,7 +109,7 @@ class Restorer:
             try:
                 return self._remake(run, digest)
             except InputsMissing as error:
-                if not all(item.digest in error.made for item in error.missing):
+                if not error.is_all_made:
                     raise
                 missing = error.missing
         self._make_all(missing)
@@ -129,14 +125,14 @@ class Restorer:
         store = self._store
         with remake(self._workshop, run) as remade:
             self._listen(run)
+            found = judge(self._workshop, remade)
             again = record_again(self._workshop, remade, Purpose.REPLAY)
-            verdict, reason = judged(remade)
-            state(store, remade, verdict, again.run)
+            state(self._workshop, remade, found, again.run)
         with store.linking(again):
             pass  # the scratch name went: what was just proven is remembered as it looks now
         if all(output.digest != digest for output in again.outputs):
             raise RecipeFailed(
-                f"{run.stage}:{run.unit} did not give the bytes of {digest[:19]} again: {reason}",
+                f"{run.stage}:{run.unit} did not give the bytes of {digest[:19]} again: {found.reason}",
                 f"what came out now is kept as run {again.run}; see: clio show {again.run}",
             )
         return again.run

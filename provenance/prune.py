@@ -187,12 +187,17 @@ def survey(store: Store, since: str) -> Survey:
         present=frozenset(store.objects.iterate()),
         pinned=frozenset(pin.said.digest for pin in held if pin.unpinned is None),
         newest=frozenset(newest_runs(calls)),
-        identical=frozenset(str(body.get("run")) for body in verdicts if body.get("verdict") == IDENTICAL),
+        identical=frozenset(str(body.get("run")) for body in verdicts if _proves(body)),
         dropped={digest: said.at for digest, (said, _) in newest_of(by_kind.get(PRUNED, ())).items()},
         in_use=_in_use(store),
         trash=tuple(f"sha256:{name}" for name in names if is_digest(f"sha256:{name}")),
         scratch=tuple(_old_scratch(store, since)),
     )
+
+
+def _proves(verdict: Mapping[str, object]) -> bool:
+    """Whether a run came back; with another action in its place it is not known to."""
+    return verdict.get("verdict") == IDENTICAL and verdict.get("challenge") is None
 
 
 def newest_runs(calls: Iterable[Invocation]) -> Iterator[str]:

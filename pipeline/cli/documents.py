@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from provenance.documents import to_document
+
 if TYPE_CHECKING:
     from pipeline.causes import Cause
     from pipeline.report import FrameReport, ProductReport, RunReport, Trace
@@ -23,6 +25,7 @@ def run_document(report: "RunReport") -> Document:
         "run": record | {"step": report.step, "changed_parameters": dict(report.changed)},
         "action": action,
         "accepted": [acceptance_document(item) for item in report.accepted],
+        "verdicts": [to_document(item) for item in report.verdicts],
     }
 
 

@@ -61,7 +61,7 @@ def demo(
     engine: Engine = "",
     bare: Annotated[bool, typer.Option(help="Also repeat the esorex calls without Clio, to compare.")] = True,
 ) -> None:
-    """Show the whole: simulate a night, reduce it, do it again for nothing, and compare with the truth.
+    """Show the whole: simulate a night, reduce it, replay the cube, and compare it with the truth.
 
     Example: `mkdir demo && cd demo && clio demo`
     """
@@ -89,10 +89,12 @@ def demo(
         OUTPUT.line(f"   {again.ran} ran, {again.hits} hits, {again.wall_s:.2f} s")
         OUTPUT.line("5. where the cube comes from")
         _trace(reduction, summary)
-        OUTPUT.line("6. the cube against the truth")
+        OUTPUT.line("6. the cube made again from its record")
+        _replay(reduction, summary)
+        OUTPUT.line("7. the cube against the truth")
         _compare(folder, summary)
         if bare and summary.ran:
-            OUTPUT.line("7. the same esorex calls without clio")
+            OUTPUT.line("8. the same esorex calls without clio")
             wall_s = run_bare(reduction, summary.events, lambda id_: OUTPUT.say(f"bare    {id_}"))
             ratio = summary.wall_s / wall_s
             OUTPUT.line(f"   clio {summary.wall_s:.0f} s, bare {wall_s:.0f} s: ratio {ratio:.2f}")
@@ -185,6 +187,21 @@ def _trace(reduction: "Reduction", summary: "Summary") -> None:
     cube = product_of(summary, Stage.COMBINE, "DATACUBE_FINAL")
     for tree in draw(report.trace(reduction.store, (cube.digest,)), unfolded=False):
         OUTPUT.data.print(tree)
+
+
+def _replay(reduction: "Reduction", summary: "Summary") -> None:
+    """Make the cube again from what was recorded of it; `clio replay --closure` begins at raw frames."""
+    from pipeline.again import Workshop
+    from pipeline.cli.replay import print_replay, watching
+    from pipeline.demo import product_of
+    from pipeline.model import Stage
+    from pipeline.replay import chain, replay
+
+    cube = product_of(summary, Stage.COMBINE, "DATACUBE_FINAL")
+    made = [event.run for event in summary.events if event.run and event.step.stage is cube.stage]
+    links = chain(reduction.store, made, closure=False)
+    with watching(links, reduction.cancel) as listen:
+        print_replay(replay(Workshop.of(reduction), links, listen=listen))
 
 
 def _compare(folder: Path, summary: "Summary") -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -21,19 +22,26 @@ def watching(
     reduction: "Reduction", stages: "tuple[Stage, ...]", *, as_json: bool = False
 ) -> "Iterator[Callable[[Event], None]]":
     """Give what listens to a run: it shows progress, and stops the recipes first when asked to stop."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if not reduction.cancel.is_set():
-            OUTPUT.say("stopping: the recipes that run are ended, what is made stays")
-        reduction.cancel.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with stopping(reduction.cancel):
         if as_json or not OUTPUT.shows_progress:
             yield _json_lines if as_json else _lines
         else:
             with _progress(reduction, stages) as listen:
                 yield listen
+
+
+@contextlib.contextmanager
+def stopping(cancel: threading.Event) -> Iterator[None]:
+    """Set an event when a person or the system asks to stop, in place of raising at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not cancel.is_set():
+            OUTPUT.say("stopping: the recipes that run are ended, what is made stays")
+        cancel.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

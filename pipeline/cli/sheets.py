@@ -7,7 +7,7 @@ from pipeline.cli.output import in_words, seconds
 
 if TYPE_CHECKING:
     from pipeline.reasons import Comparison
-    from pipeline.report import FrameReport, ProductReport, RunReport
+    from pipeline.report import FrameReport, PastVerdict, ProductReport, RunReport
     from pipeline.why import Now, Past, Reason
     from provenance.acceptances import Acceptance
     from provenance.documents import Pairs
@@ -17,6 +17,8 @@ FEW_QC = 8
 """QC parameters that are shown of a product unless all are asked for."""
 FEW_READERS = 10
 """Steps that are named as readers of a file unless all are asked for."""
+FEW_VERDICTS = 3
+"""Verdicts on a run that are shown, the newest."""
 _WIDTH = 12
 """Columns of a label."""
 
@@ -185,6 +187,8 @@ def _outcome(report: "RunReport") -> Lines:
         yield _labelled("caveat", caveat)
     for accepted in report.accepted:
         yield _labelled("accepted", acceptance_words(accepted).removeprefix("accepted: "))
+    for said in report.verdicts[:FEW_VERDICTS]:
+        yield _labelled("replayed", _verdict(said))
     if run.cause:
         yield _labelled("cause", run.cause)
     if run.reason:
@@ -196,6 +200,14 @@ def _outcome(report: "RunReport") -> Lines:
         yield _labelled(
             "its log", f"{counted(run.warnings, 'warning')}, {counted(run.errors, 'error')} (--log prints it)"
         )
+
+
+def _verdict(said: "PastVerdict") -> str:
+    challenge = " (challenge)" if said.is_challenge else ""
+    why = f": {said.reason}" if said.reason else ""
+    on = f" on {said.engine}" if said.engine else ""
+    by = f", by clio {said.clio}" if said.clio else ""
+    return f"{said.verdict}{challenge} {said.at}{on}{by}{why}"
 
 
 def _machinery(report: "RunReport") -> Lines:

@@ -90,6 +90,16 @@ class Reduced:
         return call("run", "--engine", "bubblewrap", "--json", *arguments, cwd=self.folder)
 
 
+@dataclass(frozen=True)
+class Replayed:
+    """A replay of a reduction into another store."""
+
+    done: Done
+    store: Path
+    summary: Any
+    """Of the reduction, as it was when it was replayed."""
+
+
 def kill_in_the_middle(folder: Path) -> None:
     """Start a reduction and kill it when a step has ended and others run."""
     argv = [CLIO, "run", "--engine", "bubblewrap", "--json"]

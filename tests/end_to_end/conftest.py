@@ -1,6 +1,7 @@
 """A synthetic night and its reductions, made once a session with the installed command."""
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +9,16 @@ import pytest
 
 from pipeline.engines import open_engine
 from pipeline.errors import EngineUnavailable
-from tests.end_to_end.commands import Done, Killed, Reduced, call, kill_in_the_middle, new_workspace
+from tests.end_to_end.commands import (
+    CLIO,
+    Done,
+    Killed,
+    Reduced,
+    Replayed,
+    call,
+    kill_in_the_middle,
+    new_workspace,
+)
 from tests.engines import absent
 
 
@@ -35,10 +45,21 @@ def docker() -> str:
     return "docker"
 
 
-@pytest.fixture(params=["docker", "bubblewrap"])
+@pytest.fixture(scope="session")
+def apptainer() -> str:
+    """Name of the engine, if it is installed."""
+    try:
+        open_engine("apptainer")
+    except EngineUnavailable as error:
+        absent("apptainer", error.message)
+    return "apptainer"
+
+
+@pytest.fixture(params=["docker", "bubblewrap", "apptainer"])
 def engine(request: pytest.FixtureRequest) -> str:
     """Name of each engine in turn."""
-    return str(request.getfixturevalue("docker")) if request.param == "docker" else "bubblewrap"
+    name = str(request.param)
+    return name if name == "bubblewrap" else str(request.getfixturevalue(name))
 
 
 @pytest.fixture(scope="session")
@@ -64,12 +85,14 @@ def reduced(image: str, night: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def reduced_in_docker(
-    image: str, docker: str, night: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Reduced]:
-    """The same night reduced in Docker."""
-    folder = new_workspace(tmp_path_factory.mktemp("docker"), night, image)
-    done = call("run", "--engine", "docker", "--json", cwd=folder)
-    assert done.exit_status == 0, done.stderr
-    yield Reduced(folder, None, done.summary)
-    shutil.rmtree(folder)
+def replayed_in_docker(
+    docker: str, reduced: Reduced, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Replayed]:
+    """The same night replayed in Docker from raw frames, into another store; its own cannot be written to."""
+    store = tmp_path_factory.mktemp("replayed") / "store"
+    summary, folder = reduced.run().summary, str(reduced.folder)
+    mounts = ["bwrap", "--dev-bind", "/", "/", "--ro-bind", folder, folder]
+    verb = ["replay", "--closure", "--engine", docker, "--into", str(store), "--json"]
+    done = subprocess.run([*mounts, CLIO, *verb], cwd=folder, capture_output=True, text=True, check=False)
+    yield Replayed(Done(done.returncode, done.stdout, done.stderr), store, summary)
+    shutil.rmtree(store)

@@ -6,13 +6,12 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from astropy.io import fits
 
 from pipeline.simulate import compare_offsets, compare_with_truth
-from tests.end_to_end.commands import Done, Reduced, new_workspace
+from tests.end_to_end.commands import Done, Reduced, Replayed, new_workspace
 
 Clio = Callable[..., Done]
 
@@ -205,18 +204,8 @@ def test_trace_leads_from_the_cube_to_the_raw_frames(reduced: Reduced, night: Pa
     assert drawn.stdout.startswith("digraph")
 
 
-def test_docker_and_bubblewrap_make_the_same_products(reduced: Reduced, reduced_in_docker: Reduced) -> None:
-    def science(summary: Any) -> dict[tuple[str, str, str], str]:
-        return {(p["stage"], p["unit"], Path(p["path"]).name): p["data_digest"] for p in summary["products"]}
-
-    bubblewrap = reduced.run().summary
-
-    assert science(bubblewrap) == science(reduced_in_docker.summary)
-    assert len(science(bubblewrap)) > 60
-
-
-def test_products_belong_to_the_caller(reduced: Reduced, reduced_in_docker: Reduced) -> None:
-    for folder in (reduced.folder, reduced_in_docker.folder):
+def test_products_belong_to_the_caller(reduced: Reduced, replayed_in_docker: Replayed) -> None:
+    for folder in (reduced.folder, replayed_in_docker.store):
         owners = {path.lstat().st_uid for path in folder.rglob("*")}
 
         assert owners == {os.geteuid()}

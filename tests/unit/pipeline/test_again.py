@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from fakes import Fault, Workspace
 
-from pipeline.again import Clock, InputsMissing, Workshop, record_again, remake
+from pipeline.again import Clock, Variation, Workshop, record_again, remake
 from pipeline.engine import Surroundings
 from pipeline.errors import UsageError
+from pipeline.finding import InputsMissing
 from pipeline.model import Stage
 from pipeline.reduce import Reduction
 from provenance.check import check
@@ -310,3 +311,60 @@ def test_inputs_are_not_written_to(shop: Workshop, narrow: Workspace) -> None:
         pass
 
     assert [state(path) for path in narrow.raw("BIAS")] == before
+
+
+def test_what_is_set_otherwise_is_in_the_call_and_the_key(shop: Workshop, narrow: Workspace) -> None:
+    """Promise 3: with what a key holds it is another action."""
+    first = newest(shop, "bias")
+    variation = Variation(threads=8, environment=(("MALLOC_PERTURB_", "85"),))
+    with remake(shop, first, variation=variation) as remade:
+        run = record_again(shop, remade, Purpose.PASSPORT)
+
+    recorded, asked = shop.store.action(first.action), shop.store.action(run.action)
+    told = dict(narrow.engine.seen[-1].request.environment)
+    assert remade.is_challenge
+    assert (told["OMP_NUM_THREADS"], told["MALLOC_PERTURB_"], run.threads) == ("8", "85", 8)
+    assert dict(asked.environment) == dict(recorded.environment) | {
+        "OMP_NUM_THREADS": "8",
+        "MALLOC_PERTURB_": "85",
+    }
+    assert shop.store.lookup(first.action).run == first
+    assert shop.store.lookup(run.action).run is None
+
+
+@pytest.mark.parametrize(("recorded", "asked"), [("pinned", "native"), ("native", "pinned")])
+def test_other_numerics_are_the_action_that_a_run_with_them_has(
+    narrow: Workspace, recorded: str, asked: str
+) -> None:
+    keys: dict[str, str] = {}
+    for numerics in (asked, recorded):
+        narrow.configure(f'[clio]\nnumerics = "{numerics}"\n')
+        keys[numerics] = next(event.run.action for event in narrow.run(Stage.BIAS).events if event.run)
+
+    with narrow.open() as reduction:
+        shop = Workshop.of(reduction)
+        (run,) = shop.store.runs(key=keys[recorded])
+        with remake(shop, run, variation=Variation(numerics=asked)) as remade:
+            pass
+
+    assert remade.action.key == keys[asked]
+    assert remade.is_challenge
+
+
+def test_what_is_recorded_already_is_no_variation(shop: Workshop) -> None:
+    with remake(shop, newest(shop, "bias"), variation=Variation(threads=1, numerics="pinned")) as remade:
+        pass
+
+    assert not remade.is_challenge
+
+
+def test_a_recipe_that_nobody_knows_is_refused(shop: Workshop) -> None:
+    run = newest(shop, "bias")
+    action = replace(shop.store.action(run.action), recipe="muse_dream")
+    shop.store.put_action(action)
+
+    with (
+        pytest.raises(UsageError, match="is of muse_dream, a recipe that this clio does not know"),
+        remake(shop, replace(run, action=action.key)),
+    ):
+        pass
