@@ -14,12 +14,14 @@ from pipeline.errors import PipelineError
 from pipeline.execute import Ran, execute, not_run, unfit
 from pipeline.forecast import Forecast, Outcome, forecast
 from pipeline.host import cores, free_memory_bytes
+from pipeline.locked import Known, Locked
 from pipeline.model import FrameInput, Plan, ProductInput, Stage, Step
 from pipeline.publish import publish, withdraw
 from pipeline.recipes import RECIPES, TYPICAL_S
 from pipeline.record import Job, make_call, record
 from pipeline.resolve import Resolver
 from pipeline.schedule import Task, run_tasks
+from pipeline.stages import needed
 from pipeline.tags import Kind
 from provenance.errors import StoreFull, StoreLocked
 from provenance.files import writing_to
@@ -51,6 +53,8 @@ class Event:
     did: Did
     why: tuple[str, ...]
     run: Run | None = None
+    is_different: bool = False
+    """Whether it failed because what it made is not what the lock says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Tools:
     """Told of every start and end; called from several threads, one at a time."""
     retry_failed: bool = False
     """Try again what failed for a cause that stays."""
+    locked: Locked | None = None
+    """What has to come of every step; None if nothing says so."""
 
 
 class Conductor:
@@ -85,7 +91,7 @@ class Conductor:
     """
 
     def __init__(self, plan: Plan, wanted: frozenset[Stage], tools: Tools) -> None:
-        self._steps = _needed(plan, wanted)
+        self._steps = needed(plan, wanted)
         self._wanted = wanted
         self._tools = tools
         self._forecasts: dict[str, Forecast] = {}
@@ -118,6 +124,16 @@ class Conductor:
         found = (self._forecasts.get(id_) for id_ in self._steps)
         return tuple(f.run for f in found if f and f.run and f.outcome is Outcome.HIT)
 
+    @property
+    def known(self) -> dict[str, Known]:
+        """The key and the run of each step whose outcome is known, by id."""
+        found = ((id_, self._forecasts.get(id_)) for id_ in self._steps)
+        return {
+            id_: Known(f.accepted.said.action if f.accepted else f.run.action, f.run)
+            for id_, f in found
+            if f and f.run and f.outcome is Outcome.HIT
+        }
+
     def _settle_what_is_known(self) -> None:
         """End what needs neither a file read nor a recipe, step by step: threads would only slow it down."""
         for step in self._steps.values():
@@ -137,9 +153,12 @@ class Conductor:
         )
 
     def _do(self, id_: str) -> None:
-        step = self._steps[id_]
+        step, locked = self._steps[id_], self._tools.locked
         found = self._forecast(step)
-        if found.outcome is Outcome.MISS and step.stage not in self._wanted:
+        refused = locked.refusal(step, found.job) if locked and found.job else ""
+        if refused:
+            self._end(Forecast(step, Outcome.BLOCKED, (refused,)), Did.BLOCKED)
+        elif found.outcome is Outcome.MISS and step.stage not in self._wanted:
             why = f"{step.id} is not made yet ({found.why[0]}): run {step.stage} first"
             self._forecasts[id_] = Forecast(step, Outcome.BLOCKED, (why,))
         elif found.outcome is Outcome.MISS and found.job is not None:
@@ -178,19 +197,31 @@ class Conductor:
 
     def _end(self, found: Forecast, did: Did) -> None:
         step, run = found.step, found.run
+        found, is_different = self._held_against_lock(found)
+        did = Did.FAILED if is_different else did
         if run is not None and found.outcome is Outcome.HIT:
             objects = self._tools.store.objects
             products = tuple((o.tag, o.name, objects.path(o.digest)) for o in run.outputs)
             settings = self._tools.settings
             with self._tools.store.linking(run):
                 publish(settings.products, step, products, settings.table.clio.link)
-        elif did is Did.FAILED:
+        elif did is Did.FAILED and not is_different:
             # What it made of other inputs or parameters is not what is asked for now.
             withdraw(self._tools.settings.products, step)
         # Of what is known only the run is asked for later; twenty thousand jobs would fill the memory.
         self._forecasts[step.id] = replace(found, job=None)
         if step.stage in self._wanted:
-            self._tell(Event(step, did, found.why, run))
+            self._tell(Event(step, did, found.why, run, is_different))
+
+    def _held_against_lock(self, found: Forecast) -> tuple[Forecast, bool]:
+        """Block what follows from products that are not those of the lock, and say whether they are not."""
+        locked, run = self._tools.locked, found.run
+        if locked is None or run is None or found.outcome is not Outcome.HIT:
+            return found, False
+        difference = locked.difference(found.step, run)
+        if not difference:
+            return found, False
+        return replace(found, outcome=Outcome.BLOCKED, why=(difference,)), True
 
     def _tell(self, event: Event) -> None:
         with self._lock:
@@ -244,6 +275,8 @@ def carry_out(job: Job, tools: Tools) -> Run:
         timeout_s=table.timeout_min * 60 if table.timeout_min else None,
         memory_bytes=round(table.memory_gb * 1e9) if table.memory_gb else None,
     )
+    if tools.locked is not None:
+        call = tools.locked.with_clock(job.step, call)
     keep = False
     try:
         cause, reason = unfit(call)
@@ -309,19 +342,6 @@ def _exposures(step: Step) -> tuple[str, ...]:
     return tuple(id_.partition(":")[2] for id_ in made)
 
 
-def _needed(plan: Plan, wanted: frozenset[Stage]) -> dict[str, Step]:
-    """Keep the steps that are wanted and those whose products they read, in the order of the plan."""
-    steps = {step.id: step for step in plan.steps}
-    needed: set[str] = set()
-    waiting = [step.id for step in plan.steps if step.stage in wanted]
-    while waiting:
-        id_ = waiting.pop()
-        if id_ not in needed and id_ in steps:
-            needed.add(id_)
-            waiting += steps[id_].upstream
-    return {id_: step for id_, step in steps.items() if id_ in needed}
-
-
 def _most_urgent_first(steps: dict[str, Step]) -> tuple[Step, ...]:
     """Put those first on which the longest work waits, so that no core idles at the end.
 
@@ -340,12 +360,17 @@ def _most_urgent_first(steps: dict[str, Step]) -> tuple[Step, ...]:
 
 def failure(events: tuple[Event, ...]) -> PipelineError | None:
     """Make the error that a run with failed or blocked steps ends with; None if all went well."""
-    from pipeline.errors import FramesError, RecipeFailed
+    from pipeline.errors import Exit, FramesError, NotAsLocked, RecipeFailed
 
     failed = [event for event in events if event.did is Did.FAILED]
     blocked = [event for event in events if event.did is Did.BLOCKED]
     others = len(failed) + len(blocked) - 1
     more = f"; {others} more steps failed or are blocked" if others else ""
+    different = [event for event in failed if event.is_different]
+    if different and len(different) == len(failed):
+        first = different[0]
+        log = f"its record: clio show {first.run.run}" if first.run else ""
+        return NotAsLocked(f"{first.step.id} is not as locked: {first.why[0]}{more}", log, Exit.DIFFERENT)
     if failed:
         first = failed[0]
         log = f"its log: clio show {first.run.run} --log; " if first.run else ""

@@ -90,6 +90,22 @@ class ImageError(PipelineError):
     exit_code = Exit.ENGINE
 
 
+class NotAsLocked(PipelineError):
+    """What would be done, or what came out, is not what `clio.lock` says.
+
+    Parameters
+    ----------
+    message, hint : str
+        As of every failure.
+    exit_code : Exit
+        `FRAMES` if only frames differ, `DIFFERENT` if products do, else `USAGE`.
+    """
+
+    def __init__(self, message: str, hint: str, exit_code: Exit) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
+
+
 class FileRefused(PipelineError):
     """A file of the workspace cannot be used: the disk is full or fails, or it is not ours.
 

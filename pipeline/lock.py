@@ -1,19 +1,73 @@
-"""`clio.lock`: what a workspace was resolved to, for git and for the archive of the paper."""
+"""`clio.lock`: what a workspace was resolved to, for git and for the archive of the paper.
 
+The values it holds and the file they lie in; `pipeline.locked` makes them of a reduction and holds one
+against them. The file is TOML with a line an item, sorted, and nothing in it is of a machine: no path, no
+file name, no host. The lines are written here, as a library takes minutes for those of twenty thousand steps.
+"""
+
+import json
+import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import Settings
 from pipeline.engine import RecipeImage
-from pipeline.errors import ConfigError, ImageError
+from pipeline.errors import ConfigError, FileRefused, ImageError
 from pipeline.image import ImageLibrary, lock_document, parse_reference
 from pipeline.replacing import replace_text
 
-VERSION = 1
+VERSION = 2
+"""Of the form written; version 1 pinned the image alone, and is still read."""
 
-_HEAD = "What this workspace was resolved to. Written by clio; keep it in git, do not edit it by hand."
+_HEAD = "# What this workspace was resolved to. Written by clio; keep it in git, do not edit it by hand."
+_REDUCTION = "[reduction]"
+"""Begins what a command does not read that only asks for the image."""
+_BACK = "bring it back from git, or remove it"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LockedFrame:
+    """A raw frame or a static calibration."""
+
+    tag: str
+    name: str
+    """Canonical name: ARCFILE of a raw frame, else made from the content."""
+    data_digest: str
+    """By which it is known, packed or not."""
+    digest: str
+    """Of its bytes."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LockedProduct:
+    """A product of a step."""
+
+    tag: str
+    name: str
+    """As the recipe calls it."""
+    data_digest: str
+    digest: str
+    """Of its bytes, which follow from the clock of the step."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LockedStep:
+    """A step with what came of it."""
+
+    step: str
+    """`stage:unit`."""
+    key: str
+    """Of its action."""
+    clock: str
+    """Where its clock stood; empty if it ran."""
+    parameters: tuple[tuple[str, str], ...]
+    """Option and value of those that are not at their default: what a person can compare."""
+    products: tuple[LockedProduct, ...]
+    """By tag and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +76,12 @@ class Lock:
 
     image: dict[str, Any]
     """Digests, platform and packages, as `pipeline.image.lock_document` gives them."""
+    numerics: str = ""
+    """`pinned` or `native`; empty if nothing but the image is pinned."""
+    frames: tuple[LockedFrame, ...] = ()
+    """Those that the steps read, sorted."""
+    steps: tuple[LockedStep, ...] = ()
+    """Sorted."""
 
     @property
     def config_digest(self) -> str:
@@ -29,50 +89,88 @@ class Lock:
         return str(self.image["config_digest"])
 
 
-def read_lock(path: Path) -> Lock | None:
+def read_lock(path: Path, *, image_only: bool = False) -> Lock | None:
     """Read a lock file; None if there is none.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    image_only : bool
+        Leave out frames and steps, which are long; then nothing is said of damage there.
 
     Raises
     ------
     ConfigError
-        It is not a lock file of a version this program knows.
+        It is not a lock file of a version this program knows, or not a whole one.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        head, found, _ = text.partition(f"\n{_REDUCTION}\n") if image_only else (text, "", "")
+        document = tomllib.loads(head)
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}", "bring it back from git, or remove it") from error
-    if document.get("version") != VERSION or "config_digest" not in document.get("image", {}):
-        raise ConfigError(f"{path} is no lock of version {VERSION}", "use a newer clio, or remove it")
-    return Lock(document["image"])
+        raise ConfigError(f"cannot read {path}: {error}", _BACK) from error
+    version = document.get("version")
+    if version not in (1, VERSION):
+        hint = "use a newer clio" if isinstance(version, int) and version > VERSION else _BACK
+        raise ConfigError(f"{path} is no lock of version 1 or {VERSION}", hint)
+    try:
+        return _lock(document, is_whole=version == VERSION and not found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path} is no whole lock: {error!r}", _BACK) from error
 
 
-def write_lock(path: Path, image: RecipeImage) -> Lock:
-    """Pin an image; the file is replaced in one move."""
-    import tomlkit
+def write_lock(path: Path, lock: Lock) -> bool:
+    """Write a lock file in one move, unless it says so already.
 
-    pinned = lock_document(image)
-    document = tomlkit.document()
-    document.add(tomlkit.comment(_HEAD))
-    document["version"] = VERSION
-    table = tomlkit.table()
-    for name in ("config_digest", "platform", "archive_digest"):
-        table[name] = pinned[name]
-    packages = tomlkit.array()
-    for package in pinned["packages"]:
-        inline = tomlkit.inline_table()
-        inline.update(package)
-        packages.append(inline)
-    packages.multiline(True)
-    table["packages"] = packages
-    document["image"] = table
-    replace_text(path, tomlkit.dumps(document))
-    return Lock(pinned)
+    Returns
+    -------
+    bool
+        Whether it was written.
+
+    Raises
+    ------
+    FileRefused
+        The system does not let it be written; what was there stays.
+    """
+    text = "".join(f"{line}\n" for line in _lines(lock))
+    try:
+        if path.read_text(encoding="utf-8") == text:
+            return False
+    except (FileNotFoundError, UnicodeDecodeError):
+        pass
+    except OSError as error:
+        raise FileRefused(path, error) from error
+    replace_text(path, text)
+    return True
 
 
-def resolve_image(settings: Settings, library: ImageLibrary) -> RecipeImage:
+def pin_image(path: Path, image: RecipeImage) -> Lock:
+    """Pin an image; what was pinned of a reduction stays if the image is the one it was made with.
+
+    Raises
+    ------
+    ConfigError, FileRefused
+        What is there is no lock, or cannot be replaced.
+    """
+    lock = read_lock(path)
+    if lock is None or lock.config_digest != image.config_digest:
+        lock = Lock(lock_document(image))
+        write_lock(path, lock)
+    return lock
+
+
+def resolve_image(settings: Settings, library: ImageLibrary, *, pin: bool = True) -> RecipeImage:
     """Find the image a workspace is reduced with, and pin it if nothing does yet.
+
+    Parameters
+    ----------
+    settings, library
+        What a person decided, and the images of this machine.
+    pin : bool
+        Whether the lock may be written.
 
     Notes
     -----
@@ -85,7 +183,7 @@ def resolve_image(settings: Settings, library: ImageLibrary) -> RecipeImage:
     UsageError
         The reference is a tag.
     """
-    lock = read_lock(settings.lock)
+    lock = read_lock(settings.lock, image_only=True)
     table = settings.table.image
     if table.archive:
         image = library.add_archive(settings.root / table.archive)
@@ -97,8 +195,8 @@ def resolve_image(settings: Settings, library: ImageLibrary) -> RecipeImage:
         return library.find(lock.config_digest)
     else:
         image = _only(library)
-    if lock is None or lock.config_digest != image.config_digest:
-        write_lock(settings.lock, image)
+    if pin and (lock is None or lock.config_digest != image.config_digest):
+        pin_image(settings.lock, image)
     return image
 
 
@@ -113,3 +211,86 @@ def _only(library: ImageLibrary) -> RecipeImage:
             "name one in clio.toml: [image] reference",
         )
     return library.find(images[0].config_digest)
+
+
+def _lines(lock: Lock) -> Iterator[str]:
+    """Write a lock; equal ones give equal lines, in whatever order their items stand."""
+    yield _HEAD
+    yield f"version = {VERSION}"
+    yield ""
+    yield "[image]"
+    for name in ("config_digest", "platform", "archive_digest"):
+        yield f"{name} = {_value(lock.image[name])}"
+    yield from _list("packages", lock.image["packages"])
+    if not lock.steps:
+        return
+    yield ""
+    yield _REDUCTION
+    yield f"numerics = {_value(lock.numerics)}"
+    yield from _list("frames", map(asdict, sorted(lock.frames)))
+    steps = sorted(lock.steps)
+    yield from _list("steps", map(_step_row, steps))
+    made = ((step.step, product) for step in steps for product in sorted(step.products))
+    yield from _list("products", ({"step": step, **asdict(product)} for step, product in made))
+
+
+def _step_row(step: LockedStep) -> dict[str, object]:
+    clock = {"clock": step.clock} if step.clock else {}
+    return {"step": step.step, "key": step.key, **clock, "parameters": dict(sorted(step.parameters))}
+
+
+def _list(name: str, rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    yield f"{name} = ["
+    for row in rows:
+        yield f"    {_value(row)},"
+    yield "]"
+
+
+def _value(value: object) -> str:
+    """Write text or a table of such in one line of TOML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(name)} = {_value(inner)}" for name, inner in value.items()) + "}"
+    # TOML's escapes are those of JSON, but for one character that it wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _value(name)
+
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def _lock(document: Mapping[str, Any], *, is_whole: bool) -> Lock:
+    """Take a lock from its document; of damage it is told by the error of what it stumbles over."""
+    image = document["image"]
+    if not isinstance(image["config_digest"], str):
+        raise TypeError("image.config_digest")
+    if not is_whole or "reduction" not in document:
+        return Lock(image)
+    reduction = document["reduction"]
+    products: dict[str, list[LockedProduct]] = {row["step"]: [] for row in reduction["steps"]}
+    for row in reduction["products"]:
+        products[row["step"]].append(LockedProduct(*(_text(row, name) for name in _PRODUCT)))
+    steps = (_locked_step(row, tuple(products[row["step"]])) for row in reduction["steps"])
+    frames = (LockedFrame(*(_text(row, name) for name in _FRAME)) for row in reduction["frames"])
+    return Lock(image, _text(reduction, "numerics"), tuple(frames), tuple(steps))
+
+
+_FRAME = tuple(field.name for field in fields(LockedFrame))
+_PRODUCT = tuple(field.name for field in fields(LockedProduct))
+
+
+def _locked_step(row: Mapping[str, Any], products: tuple[LockedProduct, ...]) -> LockedStep:
+    parameters = tuple((option, _text(row["parameters"], option)) for option in row["parameters"])
+    clock = _text(row, "clock") if "clock" in row else ""
+    if clock:
+        datetime.fromisoformat(clock)
+    return LockedStep(_text(row, "step"), _text(row, "key"), clock, parameters, products)
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    found = row[name]
+    if not isinstance(found, str):
+        raise TypeError(f"{name} = {found!r}")
+    return found

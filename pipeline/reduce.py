@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +16,12 @@ from pipeline.conduct import Conductor, Did, Event, Tools, failure
 from pipeline.config import Settings, check_parameters, load, spell
 from pipeline.engine import Engine, RecipeImage
 from pipeline.engines.deferred import DeferredEngine
-from pipeline.errors import Exit, FramesError, Interrupted, UsageError
+from pipeline.errors import ConfigError, Exit, FramesError, Interrupted, UsageError
 from pipeline.forecast import Forecast, forecast
 from pipeline.frame_memo import FrameMemo
 from pipeline.image import ImageLibrary
-from pipeline.lock import resolve_image
+from pipeline.lock import Lock, read_lock, resolve_image
+from pipeline.locked import Locked, keep_lock
 from pipeline.model import Plan, Problem, Scan, Stage
 from pipeline.parameters import effective
 from pipeline.plan import plan as make_plan
@@ -75,6 +77,17 @@ class Summary:
     """The run believed for each step that was looked at, those of other stages included."""
 
 
+class AsLocked(StrEnum):
+    """How far a run is bound to `clio.lock`."""
+
+    NO = "no"
+    """Not at all: it writes the lock."""
+    IN_DATA = "in data"
+    """Steps and the data of their products are those of the lock; clocks stand where runs begin."""
+    TO_THE_BYTE = "to the byte"
+    """Clocks stand where the lock says too."""
+
+
 class Reduction:
     """A workspace opened for work. Close it, best in a `with` block.
 
@@ -115,6 +128,7 @@ class Reduction:
         )
         self._arguments: dict[Stage, dict[str, str]] = {}
         self._illum: dict[Stage, bool] = {}
+        self._may_pin = True
 
     @classmethod
     def open(cls, path: str | Path = "clio.toml", *, engine: str = "") -> Self:
@@ -143,7 +157,7 @@ class Reduction:
         ImageError
             There is none, or nothing says which.
         """
-        return resolve_image(self.settings, self.library)
+        return resolve_image(self.settings, self.library, pin=self._may_pin)
 
     def __enter__(self) -> Self:
         return self
@@ -214,6 +228,7 @@ class Reduction:
         jobs: int | None = None,
         *,
         retry_failed: bool = False,
+        as_locked: AsLocked = AsLocked.NO,
     ) -> Summary:
         """Run stages; whatever is known is not run again.
 
@@ -230,6 +245,9 @@ class Reduction:
         retry_failed : bool
             Try again what failed for a cause that stays: the same inputs, parameters and image end the
             same way, unless the machine was to blame.
+        as_locked : AsLocked
+            Whether to do what `clio.lock` says and nothing else. Then the lock is left as it is; else it is
+            written if all went well, unless parameters were given with a call.
 
         Returns
         -------
@@ -240,6 +258,8 @@ class Reduction:
         ------
         FramesError, EngineUnavailable, ImageError, ProvenanceError
             Nothing can go on.
+        NotAsLocked
+            Something else than what the lock says would be done.
         Interrupted
             `cancel` was set.
         """
@@ -247,13 +267,17 @@ class Reduction:
         wanted = frozenset(stages)
         self.store.sweep()
         sweep_partial(self.settings.root)
+        self._may_pin = as_locked is AsLocked.NO
+        lock = read_lock(self.settings.lock)  # if it is damaged it is said now, and not hours later
         plan = self.plan()
+        locked = self._held_against(lock, as_locked, plan, wanted)
         invocation = self.store.new_run_id()
         tools = Tools(
             *(self.settings, self.store, self.resolver, self.engine, self.image, self.cancel),
             invocation=invocation,
             listen=listen,
             retry_failed=retry_failed,
+            locked=locked,
         )
         conductor = Conductor(plan, wanted, tools)
         table = self.settings.table.clio
@@ -271,6 +295,9 @@ class Reduction:
             self._record_invocation(invocation, started, argv, exit_status, conductor.events)
         if is_stopped:
             raise Interrupted("stopped on request", "run the same command again to carry on")
+        if error is None and locked is None and not self._arguments and not self._illum:
+            numerics = self.settings.table.clio.numerics
+            keep_lock(self.settings.lock, plan, conductor.known, self.resolver, self.image, numerics)
         summary = self._summary(conductor.events, time.monotonic() - begin)
         return replace(summary, problems=plan.problems, remarks=plan.remarks, believed=conductor.believed)
 
@@ -410,6 +437,20 @@ class Reduction:
             if event.run is not None and event.did in (Did.HIT, Did.RAN)
             for output in event.run.outputs
         )
+
+    def _held_against(
+        self, lock: Lock | None, as_locked: AsLocked, plan: Plan, wanted: frozenset[Stage]
+    ) -> Locked | None:
+        """Hold a plan against the lock, if that is asked for."""
+        if as_locked is AsLocked.NO:
+            return None
+        if lock is None or not lock.steps:
+            path = self.settings.lock
+            what = f"{path} pins the image alone" if lock else f"there is no {path}"
+            raise ConfigError(f"{what}: nothing says what to do", "run without --locked first: that pins it")
+        locked = Locked(lock, has_clocks=as_locked is AsLocked.TO_THE_BYTE)
+        locked.check(plan, wanted, self.resolver, self.store, self.image)
+        return locked
 
     def _check(self, recipe: str, options: tuple[tuple[str, str], ...]) -> None:
         effective(recipe, self.library.parameters(self.image, self.engine, recipe), options)

@@ -5,6 +5,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from pipeline.engine import Engine, RecipeImage
 from pipeline.errors import PipelineError
@@ -16,10 +17,18 @@ from pipeline.parameters import Effective, effective
 from pipeline.record import Job, in_order, make_action
 from pipeline.sof import NAME
 from provenance.memo import Memo
-from provenance.model import OutputFile, Run
+from provenance.model import OutputFile
 from provenance.store import Store
 
 _IFU = re.compile(r"-(\d\d)\.fits$")
+
+
+class Maker(Protocol):
+    """What made products: a run, or what a lock says of a step."""
+
+    @property
+    def outputs(self) -> tuple[OutputFile, ...]:
+        """The products."""
 
 
 class Resolver:
@@ -49,21 +58,21 @@ class Resolver:
         self._library = library
         self._image = image
         self._engine = engine
-        self._numerics = numerics
+        self.numerics = numerics
         self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
         self._survey = threading.Lock()
         self._effective: dict[tuple[str, tuple[tuple[str, str], ...]], Effective] = {}
         self._seen: dict[Path, tuple[tuple[int, ...], Memo]] = {}
 
-    def job(self, step: Step, runs: Mapping[str, Run]) -> Job:
+    def job(self, step: Step, runs: Mapping[str, Maker]) -> Job:
         """Make a step into a job.
 
         Parameters
         ----------
         step : Step
             Without problems.
-        runs : mapping of str to Run
-            For each step it depends on, the run whose products it reads.
+        runs : mapping of str to Maker
+            For each step it depends on, the run whose products it reads; they need not be there.
 
         Raises
         ------
@@ -72,9 +81,9 @@ class Resolver:
         FitsError
             A frame cannot be read any more.
         """
-        full = self._parameters(step)
+        full = self.parameters(step)
         staged = in_order(step, tuple(file for item in step.inputs for file in self._staged(item, runs)))
-        action = make_action(step, full, staged, self._image(), self._numerics)
+        action = make_action(step, full, staged, self._image(), self.numerics)
         return Job(step, action, full, staged)
 
     def digests(self, path: Path) -> Memo:
@@ -111,7 +120,14 @@ class Resolver:
         """Give the data digest of a frame."""
         return self.digests(path).data_digest or ""
 
-    def _parameters(self, step: Step) -> Effective:
+    def parameters(self, step: Step) -> Effective:
+        """Give all parameters of a step.
+
+        Raises
+        ------
+        UsageError
+            One that the recipe does not know, or a value it does not take.
+        """
         with self._survey:  # the first question to an image starts a container
             asked = (step.recipe, step.parameters)
             if asked not in self._effective:
@@ -119,13 +135,24 @@ class Resolver:
                 self._effective[asked] = effective(step.recipe, known, step.parameters)
             return self._effective[asked]
 
-    def _staged(self, item: FrameInput | ProductInput, runs: Mapping[str, Run]) -> tuple[StagedInput, ...]:
+    def frame(self, item: FrameInput) -> StagedInput:
+        """Give a frame its digests and its canonical name.
+
+        Raises
+        ------
+        FitsError, OSError
+            It cannot be read any more.
+        """
+        frame = item.frame
+        found = self.digests(frame.path)
+        data = found.data_digest or ""
+        name = _frame_name(item.tag, frame, data)
+        return StagedInput(item.tag, name, frame.path, found.digest, data, frame.size, found.extra)
+
+    def _staged(self, item: FrameInput | ProductInput, runs: Mapping[str, Maker]) -> tuple[StagedInput, ...]:
         match item:
-            case FrameInput(tag, frame):
-                found = self.digests(frame.path)
-                data = found.data_digest or ""
-                name = _frame_name(tag, frame, data)
-                return (StagedInput(tag, name, frame.path, found.digest, data, frame.size, found.extra),)
+            case FrameInput():
+                return (self.frame(item),)
             case ProductInput(tag, step, product):
                 made = [o for o in runs[step].outputs if o.tag == product]
                 if len(made) != 1:

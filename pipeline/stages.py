@@ -1,7 +1,7 @@
-"""Stages as a person names them: one, or a stretch of the workflow."""
+"""Stages as a person names them: one, or a stretch of the workflow; and the steps that they take."""
 
 from pipeline.errors import UsageError
-from pipeline.model import Stage
+from pipeline.model import Plan, Stage, Step
 
 
 def stretch(first: str | None, last: str | None) -> tuple[Stage, ...]:
@@ -37,3 +37,16 @@ def stage_of(name: str) -> Stage:
         known = ", ".join(Stage)
         hint = f"did you mean {close[0]}?" if close else f"stages are {known}"
         raise UsageError(f"unknown stage {name}", hint) from error
+
+
+def needed(plan: Plan, wanted: frozenset[Stage]) -> dict[str, Step]:
+    """Keep the steps that are wanted and those whose products they read, in the order of the plan."""
+    steps = {step.id: step for step in plan.steps}
+    found: set[str] = set()
+    waiting = [step.id for step in plan.steps if step.stage in wanted]
+    while waiting:
+        id_ = waiting.pop()
+        if id_ not in found and id_ in steps:
+            found.add(id_)
+            waiting += steps[id_].upstream
+    return {id_: step for id_, step in steps.items() if id_ in found}

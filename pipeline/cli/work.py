@@ -82,6 +82,9 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed with the same inputs before.")
     ] = False,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Do what clio.lock says and nothing else; leave it as it is.")
+    ] = False,
     engine: Engine = "",
     workspace: Workspace = None,
     as_json: JsonLines = False,
@@ -91,6 +94,9 @@ def run(
     A recipe that failed is not tried again with the same inputs, parameters and image, unless asked for; one
     that was killed, or met a full disk or its limit of memory or time, is.
 
+    What was reduced is pinned in clio.lock. With --locked anything else is refused before it begins, with
+    exit code 2, or 3 if only frames differ; products that have other data than the lock says end with 7.
+
     Example: `clio run --last prep_align`
     """
     from pipeline.standing import Beginning, Standing, keep, recall
@@ -98,7 +104,7 @@ def run(
     began = time.monotonic()
     wanted = _stages(stages, first, last)
     folder = find_workspace(workspace)
-    if not as_json and (standing := recall(folder, wanted)) is not None:
+    if not as_json and not locked and (standing := recall(folder, wanted)) is not None:
         for remark in standing.remarks:
             OUTPUT.say(remark)
         _print_nothing_to_run(standing.hits, time.monotonic() - began)
@@ -106,16 +112,19 @@ def run(
 
     from pipeline.conduct import failure
     from pipeline.config import load
-    from pipeline.reduce import Reduction
+    from pipeline.reduce import AsLocked, Reduction
 
     settings = load(folder)
+    as_locked = AsLocked.IN_DATA if locked else AsLocked.NO
     beginning = Beginning.now(settings.store)
     with (
         Reduction(settings, engine=engine) as reduction,
         watching(reduction, wanted, as_json=as_json) as listen,
     ):
-        summary = reduction.run(wanted, listen, tuple(sys.argv), jobs, retry_failed=retry_failed)
-        relied = reduction.relied(summary, beginning)
+        summary = reduction.run(
+            *(wanted, listen, tuple(sys.argv), jobs), retry_failed=retry_failed, as_locked=as_locked
+        )
+        relied = None if locked else reduction.relied(summary, beginning)
         if relied is not None:
             said = (*(f"problem: {problem}" for problem in summary.problems), *summary.remarks)
             keep(folder, wanted, Standing(summary.hits, said), relied)

@@ -109,14 +109,14 @@ FAULTS: dict[str, Fault] = {
     # The engine, for real
     "engine killed": Fault(
         "the recipe's processes killed",
-        "in its middle; docker and bubblewrap",
-        2,
+        "in its middle; docker, bubblewrap and apptainer",
+        3,
         "a run `killed`, recorded; the next run finishes",
     ),
     "clio killed": Fault(
         "`clio run` killed",
-        "while a recipe runs; docker and bubblewrap",
-        2,
+        "while a recipe runs; docker, bubblewrap and apptainer",
+        3,
         "no process, container or control group is left; the next run finishes",
     ),
     "daemon": Fault("daemon stopped", "while a container runs", 1, "exit 5 or 4; the next run finishes"),

@@ -11,6 +11,8 @@ from builders import write_night
 from fakes import install_image
 
 from pipeline.fitsdigest import digest_file
+from pipeline.lock import read_lock
+from pipeline.places import LOCK
 from pipeline.replacing import PART
 from provenance.check import Damage, check, remarks
 from provenance.store import Store
@@ -155,6 +157,9 @@ def assert_carries_on(plot: Plot) -> None:
     ended = plot.run()
     assert (ended.status, ended.error, ended.message) == (0, "", "")
     assert len(ended.steps("ran")) + len(ended.steps("hit")) == _STEPS
+    lock = read_lock(plot.folder / LOCK)
+    assert lock is not None
+    assert len(lock.steps) == _STEPS
     assert_finished(plot)
 
 
