@@ -28,6 +28,8 @@ class CauseKind(StrEnum):
     """The same step made another product."""
     UNSTABLE = "not reproduced"
     """The same action gave other data."""
+    AROUND = "surroundings"
+    """What is no part of a key was otherwise: engine, CPU, clock."""
     CHOICE = "choice"
     """A product of another step was taken."""
     FRAME = "frame"

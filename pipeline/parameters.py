@@ -1,8 +1,10 @@
-"""Parameters of a recipe: the ones set on purpose checked and joined with the defaults of the image. Pure."""
+"""Parameters of a recipe: checked, joined with the defaults of the image; two images compared. Pure."""
 
 import difflib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pipeline.errors import UsageError
 from pipeline.image.recipes import RecipeParameter
@@ -21,6 +23,35 @@ class Effective:
     """Option and value of those that are not at their default."""
     defaults: tuple[str, ...]
     """Long names of those at their default."""
+
+
+class Aspect(StrEnum):
+    """What of a parameter is otherwise in another image."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    OPTION = "option"
+    """What it is called on the command line."""
+    TYPE = "type"
+    DEFAULT = "default"
+    ALLOWED = "allowed values"
+    """Choices, or a range."""
+    HELP = "help"
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterChange:
+    """In what a parameter of a recipe differs between two images."""
+
+    name: str
+    """Its long name."""
+    option: str
+    """What it is called; in the second image, if it is there."""
+    aspect: Aspect
+    old: str | None
+    """In the first image; the default, of a parameter that is removed. None if it was not there."""
+    new: str | None
+    """In the second."""
 
 
 def effective(
@@ -90,6 +121,68 @@ def spell(parameter: RecipeParameter, value: str) -> str:
             raise ValueError(value)
         case _:
             return value
+
+
+def default_of(parameter: RecipeParameter) -> str:
+    """Write a default in the one spelling of its type, if it is of that type."""
+    try:
+        return spell(parameter, parameter.value)
+    except ValueError:
+        return parameter.value
+
+
+def allowed(parameter: RecipeParameter) -> str:
+    """Say which values a parameter takes; empty if its type is all there is to say.
+
+    Examples
+    --------
+    >>> allowed(RecipeParameter("muse.r.x", "x", "0", "int", (), "-1", "24", ""))
+    'from -1 to 24'
+    """
+    if parameter.choices:
+        return ", ".join(parameter.choices)
+    bounds = (("from", parameter.low), ("to", parameter.high))
+    return " ".join(f"{word} {bound}" for word, bound in bounds if bound is not None)
+
+
+def parameter_changes(
+    old: tuple[RecipeParameter, ...], new: tuple[RecipeParameter, ...]
+) -> tuple[ParameterChange, ...]:
+    """List in what the parameters of a recipe differ between two images.
+
+    Parameters
+    ----------
+    old, new : tuple of RecipeParameter
+        As the recipe declares them in the first image and in the second.
+
+    Notes
+    -----
+    They are matched by their long names, which the key of an action holds. Order counts for nothing, nor does
+    the spelling of a number.
+    """
+    before, after = ({p.name: p for p in parameters} for parameters in (old, new))
+    found: list[ParameterChange] = []
+    for name in dict.fromkeys((*before, *after)):
+        found += _changes(before.get(name), after.get(name))
+    return tuple(found)
+
+
+def _changes(old: RecipeParameter | None, new: RecipeParameter | None) -> Iterator[ParameterChange]:
+    if old is not None and new is not None:
+        pairs = (
+            (Aspect.OPTION, old.option, new.option),
+            (Aspect.TYPE, old.kind, new.kind),
+            (Aspect.DEFAULT, default_of(old), default_of(new)),
+            (Aspect.ALLOWED, allowed(old), allowed(new)),
+            (Aspect.HELP, old.help, new.help),
+        )
+        for aspect, before, after in pairs:
+            if before != after:
+                yield ParameterChange(new.name, new.option, aspect, before, after)
+    elif new is not None:
+        yield ParameterChange(new.name, new.option, Aspect.ADDED, None, default_of(new))
+    elif old is not None:
+        yield ParameterChange(old.name, old.option, Aspect.REMOVED, default_of(old), None)
 
 
 def _checked(recipe: str, parameter: RecipeParameter, value: str) -> str:

@@ -15,6 +15,7 @@ from pipeline.errors import FitsError
 from pipeline.fitsdifference import compare_files
 from pipeline.image import Package
 from pipeline.record import Job
+from pipeline.surroundings import not_reproduced
 from provenance.difference import (
     Changed,
     Difference,
@@ -60,6 +61,8 @@ class Asked:
     """What its inputs are as bytes."""
     defaults: tuple[str, ...]
     """Names of the parameters at their default."""
+    choices: tuple[tuple[str, str, str], ...] = ()
+    """Of each calibration that was chosen: its tag, its name, and why this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ def asked_of_job(job: Job) -> Asked:
     files = tuple(
         InputFile(i.tag, i.name, i.digest, i.data_digest, i.size, str(i.path), i.hdus) for i in job.inputs
     )
-    return Asked(job.step.id, stage, unit, job.action, files, job.effective.defaults)
+    chosen = tuple((a.tag, a.chosen, a.reason) for a in job.step.associations)
+    return Asked(job.step.id, stage, unit, job.action, files, job.effective.defaults, chosen)
 
 
 def asked_of_run(store: Store, run: Run) -> Asked:
@@ -93,7 +97,8 @@ def asked_of_run(store: Store, run: Run) -> Asked:
         Its action is missing or unreadable.
     """
     step = f"{run.stage}:{run.unit}"
-    return Asked(step, run.stage, run.unit, store.action(run.action), run.inputs, run.defaults)
+    action = store.action(run.action)
+    return Asked(step, run.stage, run.unit, action, run.inputs, run.defaults, _chosen(run))
 
 
 def nearest(
@@ -177,13 +182,14 @@ class Explainer:
         Where the runs are.
     packages : callable
         Gives the packages of an image.
+    earlier : Store, optional
+        Where the earlier of two runs are, if that is another store.
     """
 
-    def __init__(self, store: Store, packages: Packages) -> None:
-        self._store = store
+    def __init__(self, store: Store, packages: Packages, earlier: Store | None = None) -> None:
+        self._old, self._new = _Shelf(earlier or store), _Shelf(store)
         self._packages = packages
         self._told: set[tuple[str, str]] = set()
-        self._makers: dict[str, Run | None] = {}
 
     def forget(self) -> None:
         """Begin a new answer: nothing is told yet."""
@@ -201,14 +207,25 @@ class Explainer:
         before, successful
             As of `nearest`.
         """
-        found = nearest(
-            *(self._store, asked.stage, asked.unit, asked.action), before=before, successful=successful
-        )
+        store = self._old.store
+        found = nearest(store, asked.stage, asked.unit, asked.action, before=before, successful=successful)
         if found is None:
             return None
         attempt, changes = found
-        old = self._store.run(attempt.run)
+        old = store.run(attempt.run)
         return Comparison(old.run, old.started, old.is_success, self._causes(old, asked, changes))
+
+    def between(self, old: Run, new: Run) -> tuple[Cause, ...]:
+        """Compare two runs, whatever they are of; empty if they were asked the same.
+
+        Raises
+        ------
+        ProvenanceError
+            The action of one of them is missing or unreadable.
+        """
+        self._told.add((old.run, new.run))
+        asked = asked_of_run(self._new.store, new)
+        return self._causes(old, asked, differences(self._old.store.action(old.action), asked.action))
 
     def _causes(self, old: Run, asked: Asked, changes: Iterable[Difference]) -> tuple[Cause, ...]:
         return tuple(self._cause(old, asked, change) for change in changes)
@@ -246,7 +263,7 @@ class Explainer:
         if gone is None or come is None:
             there = (change.old.name if change.old else None, change.new.name if change.new else None)
             return Cause(CauseKind.INPUT, asked.step, in_words((change,))[0], change.tag, *there)
-        first, second = self._maker(gone.digest), self._maker(come.digest)
+        first, second = self._old.maker(gone.digest), self._new.maker(come.digest)
         cause = Cause(CauseKind.FRAME, asked.step, "", change.tag, gone.digest, come.digest)
         if first is None and second is None:
             text = _other_file(change.tag, gone, come)
@@ -254,7 +271,8 @@ class Explainer:
         if first is None or second is None or _step(first) != _step(second):
             sources = [f"of {_step(run)}" if run else "a file from outside" for run in (second, first)]
             text = f"{change.tag} is {sources[0]}, not {sources[1]}"
-            return replace(cause, kind=CauseKind.CHOICE, text=text)
+            why = tuple(_why_chosen(asked.step, change.tag, _chosen(old), asked.choices))
+            return replace(cause, kind=CauseKind.CHOICE, text=text, causes=why)
         text = f"{change.tag} of {_step(second)} is another one"
         cause = replace(cause, kind=CauseKind.PRODUCT, step=_step(second), text=text)
         if (first.run, second.run) in self._told:
@@ -263,46 +281,52 @@ class Explainer:
         return replace(cause, causes=self._of_makers(first, second, gone, come))
 
     def _of_makers(self, first: Run, second: Run, gone: InputFile, come: InputFile) -> tuple[Cause, ...]:
-        asked = asked_of_run(self._store, second)
-        changes = differences(self._store.action(first.action), asked.action)
-        if changes:
-            return self._causes(first, asked, changes)
-        text = f"{asked.step} was asked the same and gave other data (run {second.run}, not {first.run})"
-        parts = self._parts(asked.step, gone, come)
-        return (Cause(CauseKind.UNSTABLE, asked.step, text, "", first.run, second.run, parts),)
-
-    def _maker(self, digest: str) -> Run | None:
-        if digest not in self._makers:
-            runs = self._store.runs_making(digest)
-            self._makers[digest] = believed(runs) if runs else None
-        return self._makers[digest]
+        if found := self.between(first, second):
+            return found
+        return (not_reproduced(first, second, self._parts(_step(second), gone, come)),)
 
     def _parts(self, step: str, gone: InputFile, come: InputFile) -> tuple[Cause, ...]:
         """Say which HDUs differ: card by card if both files are at hand, else by what is recorded."""
-        old, new = self._at_hand(gone), self._at_hand(come)
+        old, new = self._old.at_hand(gone), self._new.at_hand(come)
         if old is not None and new is not None:
             try:
                 return tuple(hdu_cause(step, part) for part in compare_files(old, new))
             except (FitsError, OSError):
                 return ()  # gone meanwhile, or no FITS file: there is nothing to tell
-        return tuple(_recorded(step, self._recorded_parts(gone), self._recorded_parts(come)))
+        return tuple(_recorded(step, self._old.parts(gone), self._new.parts(come)))
 
-    def _at_hand(self, file: InputFile) -> Path | None:
+
+class _Shelf:
+    """A store, and what was asked of it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._makers: dict[str, Run | None] = {}
+
+    def maker(self, digest: str) -> Run | None:
+        """Find the run that is believed to have made a file."""
+        if digest not in self._makers:
+            runs = self.store.runs_making(digest)
+            self._makers[digest] = believed(runs) if runs else None
+        return self._makers[digest]
+
+    def at_hand(self, file: InputFile) -> Path | None:
         """Find the very bytes of a file: in the store, or where they were seen, if they still lie there."""
-        if self._store.objects.has(file.digest, file.size):
-            return self._store.objects.path(file.digest)
+        if self.store.objects.has(file.digest, file.size):
+            return self.store.objects.path(file.digest)
         try:
             path = Path(file.seen_at or "")
             status = path.stat()
             if not file.seen_at or status.st_size != file.size:
                 return None
-            known = self._store.memo(status)
+            known = self.store.memo(status)
             return path if (known.digest if known else digest_file(path)) == file.digest else None
         except (OSError, ProvenanceError):
             return None
 
-    def _recorded_parts(self, file: InputFile) -> tuple[Part, ...]:
-        maker = self._maker(file.digest)
+    def parts(self, file: InputFile) -> tuple[Part, ...]:
+        """List the parts of a file as they are recorded."""
+        maker = self.maker(file.digest)
         if maker is None and file.hdus:
             lines = (line.split(" ", 2) for line in file.hdus.split("\n"))
             return tuple(Part(name, cards, data) for cards, data, name in lines)
@@ -318,6 +342,20 @@ def _file(files: tuple[InputFile, ...], item: ActionInput | None) -> InputFile |
         f for f in files if (f.tag, f.name, f.data_digest or f.digest) == (item.tag, item.name, item.content)
     )
     return next(same, None)
+
+
+def _chosen(run: Run) -> tuple[tuple[str, str, str], ...]:
+    return tuple((choice.tag, choice.name, choice.reason) for choice in run.choices)
+
+
+def _why_chosen(
+    step: str, tag: str, old: tuple[tuple[str, str, str], ...], new: tuple[tuple[str, str, str], ...]
+) -> Iterator[Cause]:
+    """Say which calibration was chosen before and now, each with its reason, as far as that is known."""
+    before, after = (next((c for c in side if c[0] == tag), None) for side in (old, new))
+    if before is not None and after is not None and before[1] != after[1]:
+        words = [f"{name} ({reason})" if reason else name for _, name, reason in (before, after)]
+        yield Cause(CauseKind.CHOICE, step, f"{tag}: {words[0]} -> {words[1]}", tag, before[1], after[1])
 
 
 def _step(run: Run) -> str:

@@ -51,9 +51,9 @@ def build(
     Example: `clio image build`
     """
     from pipeline.image import ImageLibrary
-    from pipeline.lock import read_lock, write_lock
+    from pipeline.lock import pin_image, read_lock
 
-    settings = _settings(workspace)
+    settings = settings_here(workspace)
     if settings is None and update_lock:
         raise UsageError(
             "there is no workspace here whose lock could be updated", "go into one, or name it: -C"
@@ -67,7 +67,7 @@ def build(
             progress=progress,
         )
     if settings and (lock is None or update_lock):
-        write_lock(settings.lock, image)
+        pin_image(settings.lock, image)
         OUTPUT.say(f"pinned in {settings.lock}")
     elif lock is not None:
         OUTPUT.say("it is the image that the lock names, to the byte")
@@ -116,7 +116,7 @@ def show(
     from pipeline.image import ImageLibrary
 
     library = ImageLibrary()
-    image = _choose(library, digest, workspace)
+    image = choose_image(library, digest, workspace)
     packages = library.packages(image)
     # An image is asked for its recipes once; from then on no engine is needed.
     recipes = library.recipes(image, DeferredEngine(lambda: open_engine(engine)))
@@ -139,7 +139,7 @@ def verify(digest: Digest = "", workspace: Workspace = None, as_json: Json = Fal
     from pipeline.image import ImageLibrary
 
     library = ImageLibrary()
-    image = _choose(library, digest, workspace)
+    image = choose_image(library, digest, workspace)
     problems = library.verify(image)
     if as_json:
         body = {"digest": image.config_digest, "ok": not problems, "problems": list(problems)}
@@ -194,13 +194,13 @@ def export_image(
     """
     from pipeline.image import ImageLibrary
 
-    image = _choose(ImageLibrary(), digest, workspace)
+    image = choose_image(ImageLibrary(), digest, workspace)
     _copy_new(image.archive, archive)
     OUTPUT.say(f"written to {archive}")
     _print_image(image, as_json)
 
 
-def _settings(workspace: Path | None) -> "Settings | None":
+def settings_here(workspace: Path | None) -> "Settings | None":
     """Read the settings of the workspace; None where there is none and none was named."""
     from pipeline.config import load
 
@@ -211,7 +211,7 @@ def _settings(workspace: Path | None) -> "Settings | None":
     return load(folder)
 
 
-def _choose(library: "ImageLibrary", digest: str, workspace: Path | None) -> "RecipeImage":
+def choose_image(library: "ImageLibrary", digest: str, workspace: Path | None) -> "RecipeImage":
     """Find the image that is meant.
 
     Raises
@@ -225,7 +225,7 @@ def _choose(library: "ImageLibrary", digest: str, workspace: Path | None) -> "Re
 
     if digest:
         return library.find(_whole(library, digest))
-    settings = _settings(workspace)
+    settings = settings_here(workspace)
     lock = read_lock(settings.lock) if settings else None
     if settings and settings.table.image.reference:
         return library.find(settings.table.image.reference)
