@@ -10,14 +10,20 @@ PINNED = {"linux/amd64": "glibc.cpu.hwcaps=-AVX2,-AVX512F,-FMA,-FMA4"}
 """Keeps glibc 2.36 from choosing other variants of exp, sin, pow on newer CPUs, 1 ulp apart."""
 
 
+FREE = "free"
+"""Stands for the number of threads in the key of a recipe that gives the same bits with any."""
+
+THREADS = "OMP_NUM_THREADS"
+
+
 @functools.cache
-def environment(threads: int, numerics: str, platform: str) -> tuple[tuple[str, str], ...]:
+def environment(threads: int | None, numerics: str, platform: str) -> tuple[tuple[str, str], ...]:
     """Give the environment that is part of an action's key.
 
     Parameters
     ----------
-    threads : int
-        OMP_NUM_THREADS, a property of the recipe and not of the machine.
+    threads : int or None
+        OMP_NUM_THREADS, a property of the recipe and not of the machine; None if any number will do.
     numerics : str
         `pinned` or `native`.
     platform : str
@@ -27,7 +33,7 @@ def environment(threads: int, numerics: str, platform: str) -> tuple[tuple[str, 
         "HOME": "/tmp",
         "LC_ALL": "C",
         "OMP_DYNAMIC": "FALSE",
-        "OMP_NUM_THREADS": str(threads),
+        THREADS: FREE if threads is None else str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",
         "PATH": "/usr/bin:/bin",
         "TZ": "UTC",
@@ -35,6 +41,12 @@ def environment(threads: int, numerics: str, platform: str) -> tuple[tuple[str, 
     if numerics == "pinned" and platform in PINNED:
         variables["GLIBC_TUNABLES"] = PINNED[platform]
     return tuple(sorted(variables.items()))
+
+
+def settled(variables: tuple[tuple[str, str], ...], cores: int) -> tuple[tuple[str, str], ...]:
+    """Give the environment as a process gets it: a free number of threads is that of the cores."""
+    count = ((THREADS, FREE), (THREADS, str(cores)))
+    return tuple(count[1] if pair == count[0] else pair for pair in variables)
 
 
 def clock_environment(at: datetime | None, platform: str) -> tuple[tuple[str, str], ...]:
@@ -50,6 +62,7 @@ def clock_environment(at: datetime | None, platform: str) -> tuple[tuple[str, st
     Notes
     -----
     They are no part of the key: what they change, `DATE` and `CHECKSUM`, is no science.
+    libfaketime reads `FAKETIME` in the time zone of the process, which `environment` sets to UTC.
     """
     if at is None:
         return ()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from pipeline.emulator import emulated, mounts_of
 from pipeline.engine import (
     USUAL,
     Ending,
@@ -19,9 +20,10 @@ from pipeline.engine import (
     RecipeImage,
     Surroundings,
 )
-from pipeline.environment import clock_environment
+from pipeline.environment import clock_environment, settled
 from pipeline.errors import FitsError
 from pipeline.fitsfile import read_hdus
+from pipeline.host import cores
 from pipeline.products import Product, read_product
 from pipeline.sof import write_sof
 from pipeline.structure import STATICS, header_fault, number_fault, tables
@@ -60,7 +62,7 @@ class Call:
     options: tuple[tuple[str, str], ...]
     """Parameters that are not at their default."""
     environment: tuple[tuple[str, str], ...]
-    """Without the clock's variables."""
+    """Without the clock's variables; the number of threads may be free."""
     inputs: tuple[StagedInput, ...]
     is_clock_frozen: bool
     memory_bytes: int | None = None
@@ -68,6 +70,8 @@ class Call:
     clock: datetime | None = None
     """Where a frozen clock stands, UTC, whole seconds; None for the second in which the run begins."""
     surroundings: Surroundings = USUAL
+    threads: int | None = None
+    """How many, if the environment leaves it free; None for as many as there are cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +118,17 @@ def execute(call: Call, work: Path, engine: Engine, image: RecipeImage, cancel: 
     frames = tuple((target, item.tag) for target, item in zip(targets, call.inputs, strict=True))
     sof.write_text(write_sof(frames), encoding="utf-8")
     clock = (call.clock or datetime.now(UTC).replace(microsecond=0)) if call.is_clock_frozen else None
-    environment = (*call.environment, *clock_environment(clock, image.platform))
-    argv = command(call)
+    chosen = settled(call.environment, call.threads or cores())
+    environment = (*chosen, *clock_environment(clock, image.platform))
+    argv, emulator = command(call), call.surroundings.emulator
     before = [_signature(item.path) for item in call.inputs]
     mounts = dict.fromkeys(map(Mount, (item.path.resolve() for item in call.inputs), targets))
     request = EngineRequest(
         run=call.run,
         store=call.store,
-        argv=argv,
+        argv=emulated(argv, emulator),
         environment=environment,
-        inputs=(Mount(sof, argv[-1]), *mounts),
+        inputs=(Mount(sof, argv[-1]), *mounts, *mounts_of(emulator)),
         out=work / "out",
         memory_bytes=call.memory_bytes,
         timeout_s=call.timeout_s,
@@ -136,7 +141,7 @@ def execute(call: Call, work: Path, engine: Engine, image: RecipeImage, cancel: 
     log_path = next((p for p in (work / "out" / LOG, work / "out" / LOG_LEFT_BY_DEATH) if p.is_file()), None)
     log = log_path.read_text(encoding="utf-8", errors="replace") if log_path else ""
     products, faults = _collect(work / "out") if result.exit_status == 0 else ((), ())
-    return Ran(call, argv, environment, clock, result, log, log_path, products, faults, changed)
+    return Ran(call, request.argv, environment, clock, result, log, log_path, products, faults, changed)
 
 
 def unfit(call: Call) -> tuple[str, str]:
@@ -204,7 +209,8 @@ def not_run(call: Call) -> Ran:
     now = datetime.now(UTC)
     clock = now.replace(microsecond=0) if call.is_clock_frozen else None
     ended = EngineResult(Ending.EXITED, None, None, now, now, 0, None, None, None, None, None, ())
-    return Ran(call, command(call), call.environment, clock, ended, "", None, (), (), ())
+    chosen = settled(call.environment, call.threads or cores())
+    return Ran(call, command(call), chosen, clock, ended, "", None, (), (), ())
 
 
 def command(call: Call) -> tuple[str, ...]:

@@ -1,28 +1,30 @@
 """A recipe's passport: run it again elsewhere, at another time, and list every card and data unit that moved.
 
 Owns the measurement and its comparison with the table of what may move (`pipeline.volatile`). How a recorded
-run is run again is `pipeline.again`'s.
+run is run again is `pipeline.again`'s, with what else it may be run `pipeline.passport_matrix`'s.
 """
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from pipeline.again import Clock, Remade, RemadeOutput, Workshop, record_again, remake
 from pipeline.engine import USUAL, Surroundings
 from pipeline.errors import RecipeFailed, UsageError
-from pipeline.fitsfile import Hdu, parse_card
+from pipeline.host import host
+from pipeline.passport_cards import Kind, Moved, compare
+from pipeline.passport_matrix import NOTHING, Matrix, Trial, attempt, row_of, trials
+from pipeline.passports import Axis, Row, Sheet, joined, published
 from pipeline.products import Product, read_product, versions
-from pipeline.recipes import STAGES
+from pipeline.recipes import RECIPES, STAGES
 from pipeline.record import engine_of, time_of
 from pipeline.report import newest_runs
-from pipeline.volatile import MEASURED, VOLATILE, VOLATILE_COMMENTS
-from provenance.documents import to_document
+from pipeline.verdict import Sameness
+from pipeline.volatile import MEASURED
+from provenance.documents import from_document, to_document
 from provenance.model import Purpose, Run
 from provenance.store import Store
 
@@ -38,50 +40,9 @@ LATER = timedelta(days=397, hours=1, minutes=1, seconds=2)
 """Between the two clocks: every field of a date and a time moves, and the day of the week."""
 
 _LEAST_APART_S = 2.0
-_CARD = 80
 
-_Place = tuple[str, int]
-"""Of a card in a header: its keyword, and how many of that keyword stand before it."""
-
-
-class Kind(StrEnum):
-    """What of a product moved."""
-
-    VALUE = "value"
-    """The value of a card; a card that is there in one of the two only."""
-    COMMENT = "comment"
-    """The comment of a card; its value stayed."""
-    ORDER = "order"
-    """The order of the cards of an HDU."""
-    DATA = "data"
-    """A data unit."""
-    STRUCTURE = "structure"
-    """The number of HDUs."""
-    PRODUCT = "product"
-    """A whole product, made in one of the two only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A card, a data unit or more, that came out otherwise."""
-
-    compared: str
-    """The two that were compared: `recorded, 1`."""
-    tag: str
-    product: str
-    """Name of the file."""
-    hdu: int | None
-    """None where it is about the file."""
-    extension: str
-    """EXTNAME of the HDU; empty if it has none."""
-    kind: Kind
-    keyword: str
-    """Of the card; empty where it is about no card."""
-    before: str
-    """As written; of a data unit its digest."""
-    after: str
-    is_listed: bool
-    """Whether the table has it."""
+_REPEATS = ("again", "elsewhere, later", "clock running", "clock running, elsewhere")
+"""What the repeats are called in the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +98,30 @@ class Passport:
     repeats: tuple[Repeat, ...]
     moved: tuple[Moved, ...]
     """By product, HDU and card."""
+    threads: int | None
+    """Of the recorded run."""
+    numerics: str
+    cpu: str
+    """Model of the processor of this machine."""
+    wall_ms: int | None
+    """Of the recorded run."""
+    rows: tuple[Row, ...]
+    """What came of each run, held against the record: these repeats, and those of the matrix."""
+
+    @property
+    def sheet(self) -> Sheet:
+        """The part of it that is published."""
+        return from_document(Sheet, self.document(), KIND)
+
+    @property
+    def worse(self) -> tuple[Row, ...]:
+        """Rows in which more moved than the published passport of this version says."""
+        return self.sheet.worse_than(_known(self))
+
+    def promise(self, trial: Trial) -> Sameness:
+        """Give what the published passport of this version says of a run."""
+        known = _known(self)
+        return known.promise(trial.axis, trial.value) if known else Sameness.IDENTICAL
 
     @property
     def unlisted(self) -> tuple[Moved, ...]:
@@ -190,6 +175,11 @@ class Passport:
             "repeats": [to_document(repeat) for repeat in self.repeats],
             "not_varied": list(self.not_varied),
             "moved": [to_document(item) for item in self.moved],
+            "threads": self.threads,
+            "numerics": self.numerics,
+            "cpu": self.cpu,
+            "wall_ms": self.wall_ms,
+            "rows": [to_document(row) for row in self.rows],
             "unmoved": list(self.unmoved),
             "is_in_table": self.is_in_table,
             "is_within_table": not self.unlisted,
@@ -197,7 +187,7 @@ class Passport:
 
 
 def newest_run(store: Store, recipe: str) -> Run:
-    """Find the newest successful run of a recipe.
+    """Find the newest successful run of a recipe; of the stages that call it, the one that makes the most.
 
     Raises
     ------
@@ -215,11 +205,33 @@ def newest_run(store: Store, recipe: str) -> Run:
     runs = [run for stage in stages for run in newest_runs(store, stage, successful=True).values()]
     if not runs:
         raise UsageError(f"{recipe} never succeeded here", f"run it with: clio run {stages[0]}")
-    return max(runs, key=lambda run: run.run)
+    return max(runs, key=lambda run: (len({output.tag for output in run.outputs}), run.run))
+
+
+def runs_of_all(store: Store) -> Iterator[Run]:
+    """Find the run of each recipe that ran here, in the order of the workflow."""
+    for recipe in RECIPES:
+        with suppress(UsageError):
+            yield newest_run(store, recipe)
+
+
+def kept(store: Store) -> tuple[Sheet, ...]:
+    """Give what has been measured in a store, a passport a recipe, in the order of the workflow."""
+    by_recipe: dict[str, list[Sheet]] = {name: [] for name in RECIPES}
+    statements = (statement.body for statement in store.statements(KIND))
+    for body in sorted(statements, key=lambda body: str(body["at"])):
+        by_recipe.setdefault(str(body["recipe"]), []).append(from_document(Sheet, body, f"a {KIND}"))
+    return tuple(joined(sheets) for sheets in by_recipe.values() if sheets)
 
 
 def measure(
-    workshop: Workshop, run: Run, *, real_clock: bool = False, invocation: str | None = None
+    workshop: Workshop,
+    run: Run,
+    *,
+    real_clock: bool = False,
+    matrix: Matrix = NOTHING,
+    progress: Callable[[Row], None] = lambda row: None,
+    invocation: str | None = None,
 ) -> Passport:
     """Run a recorded run again, here and elsewhere, compare, and keep a statement of what moved.
 
@@ -231,6 +243,10 @@ def measure(
         A successful one.
     real_clock : bool
         Also twice under a clock that runs, begun two seconds apart or more.
+    matrix : Matrix
+        What else to vary.
+    progress : callable
+        Told of each run that was held against the record.
     invocation : str, optional
         Id of the call of the command.
 
@@ -279,44 +295,27 @@ def measure(
             hdus=sum(len(product.hdus) for product in made),
             repeats=repeats,
             moved=moved,
+            threads=run.threads,
+            numerics=remakes[0].action.numerics,
+            cpu=dict(host())["cpu"],
+            wall_ms=run.wall_ms,
+            rows=tuple(
+                row_of(Axis.RUN, value, workshop, remade)
+                for value, remade in zip(_REPEATS, remakes, strict=False)
+            ),
         )
+    for trial in trials(matrix, run, remakes[0].action, workshop.engine.name):
+        row = attempt(workshop, run, trial, passport.promise(trial), invocation=invocation)
+        passport = replace(passport, rows=(*passport.rows, row))
+        progress(row)
     at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     workshop.store.statement(KIND, {"at": at, **passport.document()})
     return passport
 
 
-def compare(before: Product, after: Product, compared: str, *, excused: bool = True) -> Iterator[Moved]:
-    """List all that differs between two products.
-
-    Parameters
-    ----------
-    before, after : Product
-        Of one tag.
-    compared : str
-        What to call the pair.
-    excused : bool
-        Whether what the table lists may move; two runs under one clock have no excuse.
-
-    Yields
-    ------
-    Moved
-        By HDU, then as the cards stand.
-    """
-
-    def moved(hdu: Hdu | None, kind: Kind, keyword: str, old: str, new: str) -> Moved:
-        listed = {Kind.VALUE: VOLATILE, Kind.COMMENT: VOLATILE_COMMENTS}.get(kind, frozenset())
-        index, extension = (hdu.index, hdu.name) if hdu else (None, "")
-        is_listed = excused and keyword in listed
-        return Moved(compared, after.tag, after.name, index, extension, kind, keyword, old, new, is_listed)
-
-    if len(before.hdus) != len(after.hdus):
-        yield moved(None, Kind.STRUCTURE, "", f"{len(before.hdus)} HDUs", f"{len(after.hdus)} HDUs")
-    for n, (old, new) in enumerate(zip(before.hdus, after.hdus, strict=False)):
-        for kind, keyword, was, now in _moved_cards(_written(before, old), _written(after, new)):
-            yield moved(new, kind, keyword, was, now)
-        data = before.digests.parts[n].data, after.digests.parts[n].data
-        if data[0] != data[1]:
-            yield moved(new, Kind.DATA, "", *data)
+def _known(passport: Passport) -> Sheet | None:
+    found = published().get(passport.recipe)
+    return found if found and found.version == passport.version else None
 
 
 def _recorded_clock(run: Run) -> datetime:
@@ -374,53 +373,6 @@ def _of_one(
     elif before is not None or after is not None:
         old, new = ("made" if product else "not made, or its bytes are gone" for product in (before, after))
         yield Moved(compared, output.tag, output.name, None, "", Kind.PRODUCT, "", old, new, False)
-
-
-def _moved_cards(before: dict[_Place, str], after: dict[_Place, str]) -> Iterator[tuple[Kind, str, str, str]]:
-    """List the cards that differ: kind, keyword, before and after."""
-    for place in dict.fromkeys((*before, *after)):
-        old, new = before.get(place, ""), after.get(place, "")
-        if old != new:
-            is_comment = bool(old and new) and _value(old) == _value(new)
-            yield Kind.COMMENT if is_comment else Kind.VALUE, place[0], _shown(old), _shown(new)
-    if list(before) != list(after) and before.keys() == after.keys():
-        yield Kind.ORDER, "", " ".join(name for name, _ in before), " ".join(name for name, _ in after)
-
-
-def _written(product: Product, hdu: Hdu) -> dict[_Place, str]:
-    """Read the header of an HDU as it is written, by keyword and its how-manieth card.
-
-    Notes
-    -----
-    Continued cards are one; so are all cards that no value can be read from, which have no keyword.
-    """
-    with product.path.open("rb") as file:
-        file.seek(hdu.header_offset)
-        text = file.read(hdu.data_offset - hdu.header_offset).decode("latin-1")
-    cards: dict[_Place, str] = {}
-    counts: Counter[str] = Counter()
-    place: _Place = ("", 0)
-    for start in range(0, len(text), _CARD):
-        line = text[start : start + _CARD]
-        if line.rstrip() == "END":
-            break
-        if not line.startswith("CONTINUE"):
-            card = parse_card(line)
-            keyword = card.keyword if card else ""
-            place = (keyword, counts[keyword])
-            counts[keyword] += 1
-        cards[place] = cards.get(place, "") + line
-    return cards
-
-
-def _value(written: str) -> str:
-    """Give the value of a card as it is written; of a continued one with all behind its first line."""
-    card = parse_card(written[:_CARD])
-    return f"{card.token if card else written[:_CARD]}{written[_CARD:]}"
-
-
-def _shown(written: str) -> str:
-    return " ".join(written.split())
 
 
 def _repeat(

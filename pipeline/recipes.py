@@ -30,8 +30,9 @@ class Recipe:
 
     name: str
     inputs: tuple[InputRule, ...]
-    threads: int
-    """OMP_NUM_THREADS: part of the key, as some recipes give other bits with another number."""
+    threads: int | None
+    """OMP_NUM_THREADS: part of the key, as some recipes give other bits with another number. None where the
+    passport says that any number gives the same bits, and more are quicker: then it is that of the cores."""
     base_memory: int
     """Bytes it takes whatever it is given: a first guess, until earlier runs tell."""
     memory_factor: float
@@ -143,7 +144,7 @@ RECIPES = {
                 *(_one(tag) for tag in ("EXTINCT_TABLE", "STD_FLUX_TABLE")),
                 *(_maybe(tag) for tag in ("TELLURIC_REGIONS", "FILTER_LIST")),
             ),
-            *(2, _GB // 2, 2.2),
+            *(None, _GB // 2, 2.2),
         ),
         Recipe(
             "muse_create_sky",
@@ -174,7 +175,7 @@ RECIPES = {
                 InputRule("PIXTABLE_REDUCED", 2, None),
                 *(_maybe(tag) for tag in ("OFFSET_LIST", "FILTER_LIST", "OUTPUT_WCS")),
             ),
-            *(2, _GB // 2, 3.0),
+            *(None, _GB // 2, 3.0),
         ),
     )
 }

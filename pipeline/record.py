@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from pipeline.accept import Verdict
 from pipeline.engine import Engine, RecipeImage
-from pipeline.environment import environment
+from pipeline.environment import THREADS, environment
 from pipeline.execute import Call, Ran, StagedInput
 from pipeline.host import host
 from pipeline.model import FrameInput, Step
@@ -188,7 +188,7 @@ def _told(job: Job, ran: Ran, verdict: Verdict, outputs: tuple[OutputFile, ...],
         stage=job.step.stage.value,
         unit=job.step.unit,
         started=time_of(ran.result.started),
-        threads=RECIPES[call.recipe].threads,
+        threads=int(dict(ran.environment)[THREADS]),
         memory_limit_bytes=call.memory_bytes,
         timeout_ms=None if call.timeout_s is None else round(call.timeout_s * 1000),
         defaults=job.effective.defaults,

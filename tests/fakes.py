@@ -194,6 +194,8 @@ class FakeEngine:
     failing: list[Failing] = field(default_factory=list)
     restless: set[str] = field(default_factory=set)
     """Recipes whose pixels differ from run to run."""
+    depends: dict[str, str] = field(default_factory=dict)
+    """Recipes whose pixels depend on a variable of the environment: its name."""
     today: datetime | None = None
     """DATE of products; by default where the frozen clock stands."""
     delay_s: float = 0.0
@@ -225,6 +227,8 @@ class FakeEngine:
         """Run a recipe, or fail as told."""
         started = datetime.now(UTC)
         assert image.config_digest in self.prepared, "an image is prepared before it is used"
+        if request.argv[0] == "/bin/sh":
+            return _result(*_tell_processor(request), started)
         seen = _understand(request)
         with self._lock:
             self.seen.append(seen)
@@ -235,6 +239,7 @@ class FakeEngine:
         while time.monotonic() < end and not cancel.is_set():
             time.sleep(0.001)
         seed = str(number) if seen.recipe in self.restless else ""
+        seed += dict(request.environment).get(self.depends.get(seen.recipe, ""), "")
         call = _Esorex(seen, failing, self.today or _clock(request), seed)
         if cancel.is_set():
             return _result(Ending.KILLED, None, 15, started)
@@ -250,7 +255,8 @@ class FakeEngine:
 
 def _understand(request: EngineRequest) -> Seen:
     """Read the command line as esorex does; anything it would not take is a defect of the caller."""
-    program, *rest = request.argv
+    emulator = {mount.target for mount in request.inputs} & {"/in/emulator"}
+    program, *rest = _behind(request.argv) if emulator else request.argv
     assert program == "esorex"
     at = next(n for n, word in enumerate(rest) if not word.startswith("-"))
     assert {
@@ -263,9 +269,27 @@ def _understand(request: EngineRequest) -> Seen:
     mounts = {mount.target: mount.source for mount in request.inputs}
     lines = mounts[sof].read_text().splitlines()
     frames = [(path, tag) for path, tag in (line.split() for line in lines)]
-    assert {path for path, _ in frames} == mounts.keys() - {sof}, "what is mounted is what is listed"
+    listed = {path for path, _ in frames}
+    assert listed == mounts.keys() - {sof} - emulator, "what is mounted is what is listed"
     assert not list(request.out.iterdir()), "a run begins in an empty directory"
     return Seen(recipe, given, tuple(frames), request)
+
+
+def _behind(argv: Sequence[str]) -> tuple[str, ...]:
+    """Give the command behind an emulator, as it stands without one."""
+    emulator, option, _, program, *rest = argv
+    assert (emulator, option, program) == ("/in/emulator", "-cpu", "/usr/bin/esorex")
+    return ("esorex", *rest)
+
+
+def _tell_processor(request: EngineRequest) -> tuple[Ending, int | None, int | None]:
+    """Answer as the loader does that is asked for its diagnostics: AVX and FMA, unless emulated or masked."""
+    has = 0 if "/in/emulator" in request.argv else 1 << 28 | 1 << 12
+    masked = 1 << 12 if "-FMA" in dict(request.environment).get("GLIBC_TUNABLES", "") else 0
+    lines = (("cpuid", has), ("active", has & ~masked))
+    answer = "".join(f"x86.cpu_features.features[0x0].{kind}[0x2]={bits:#x}\n" for kind, bits in lines)
+    (request.out / "processor").write_text(answer)
+    return Ending.EXITED, 0, None
 
 
 def _clock(request: EngineRequest) -> datetime:

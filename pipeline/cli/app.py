@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import acceptances, image, night, passport, questions, space, upkeep, work, workspace
+from pipeline.cli import (
+    acceptances,
+    diff,
+    image,
+    night,
+    params,
+    passport,
+    questions,
+    replay,
+    space,
+    upkeep,
+    work,
+    workspace,
+)
 from pipeline.cli.output import OUTPUT, print_error
 from pipeline.errors import Exit, Interrupted, PipelineError, refusal
 
@@ -22,7 +35,7 @@ app = typer.Typer(
     help="Reduce MUSE data with ESO's own recipes in a pinned image, remember how every product was made, "
     "and skip what is known.",
 )
-for part in (workspace, night, work, questions, acceptances, upkeep, space, passport):
+for part in (workspace, night, work, questions, acceptances, upkeep, space, passport, params, diff, replay):
     part.add_to(app)
 app.add_typer(image.app, name="image")
 for known in (*app.registered_commands, *image.app.registered_commands):

@@ -17,7 +17,7 @@ TEMPLATE = """\
 
 [clio]
 # store = ".clio"          where products and their records are kept; several workspaces may share one
-# engine = "auto"          docker, bubblewrap, or the first of these that works
+# engine = "auto"          docker, podman, bubblewrap or apptainer; "auto" takes the first that works
 # clock = "frozen"         "real" lets the clock run in the recipes: products then differ in their DATE
 # numerics = "pinned"      "native" lets the C library use what this CPU has
 # jobs = 2                 recipes at once; one a core without
@@ -137,7 +137,8 @@ def doctor(as_json: Json = False) -> None:
         memory = f"{host['free_memory_bytes'] / 1e9:.1f} of {host['memory_bytes'] / 1e9:.1f} GB free"
         OUTPUT.line(f"{host['cores']} cores, memory {memory}")
     if not any(e.works for e in engines):
-        raise EngineUnavailable("no engine works here", engines[-1].install)
+        easiest = next(e for e in engines if e.name == "bubblewrap")
+        raise EngineUnavailable("no engine works here", easiest.install)
 
 
 def scan(workspace: Workspace = None, as_json: Json = False) -> None:

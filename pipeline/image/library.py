@@ -7,6 +7,7 @@
                            packages.json    bill of materials
                            recipes.json     recipes and versions   } written when first asked for
                            parameters/      one file a recipe      }
+                           apptainer/       the same as a SIF, when that engine first needed it
 
 All but the archive can be made again from it. An image appears whole, by a rename, or not at all.
 """

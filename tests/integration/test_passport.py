@@ -3,17 +3,22 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from engines import absent
 from typer.testing import CliRunner
 
 from pipeline.again import Workshop
 from pipeline.cli.app import app
 from pipeline.config import load
+from pipeline.emulator import OLD, find_emulator
 from pipeline.engine import Engine, RecipeImage
+from pipeline.errors import EngineUnavailable
 from pipeline.image import ImageLibrary
 from pipeline.model import Stage
-from pipeline.passport import KIND, Kind, Passport, measure, newest_run
+from pipeline.passport import KIND, Passport, measure, newest_run
+from pipeline.passport_cards import Kind
 from pipeline.reduce import Reduction
 from pipeline.simulate import NightOptions
 from pipeline.simulate.frames import write_frame
@@ -71,12 +76,23 @@ def test_the_table_says_of_muse_dark_what_was_measured(dark: Passport) -> None:
     assert dark.unlisted == ()
 
 
-def test_the_command_says_of_muse_bias_what_the_table_says(workspace: Path, reduction: Reduction) -> None:
-    """The whole way, as a person does it."""
-    done = CliRunner().invoke(app, ["passport", "muse_bias", "--workspace", str(workspace), "--json"])
-
+@pytest.fixture(scope="module")
+def of_bias(workspace: Path, image: RecipeImage) -> dict[str, Any]:
+    """The passport of muse_bias, measured the whole way, as a person does it."""
+    try:
+        find_emulator(OLD, image.platform)
+    except EngineUnavailable as error:
+        absent("qemu", error.message)
+    words = ["passport", "muse_bias", "--threads", "2", "--numerics", "native", "--cpu", "emulated"]
+    done = CliRunner().invoke(app, [*words, "--workspace", str(workspace), "--json"])
     assert done.exit_code == 0, done.exception
-    found = json.loads(done.stdout)
+    return dict(json.loads(done.stdout))
+
+
+def test_the_command_says_of_muse_bias_what_the_table_says(
+    of_bias: dict[str, Any], reduction: Reduction
+) -> None:
+    found = of_bias
     row = MEASURED["muse_bias"]
     moved = {
         kind: {i["keyword"] for i in found["moved"] if i["kind"] == kind} for kind in ("value", "comment")
@@ -85,6 +101,25 @@ def test_the_command_says_of_muse_bias_what_the_table_says(workspace: Path, redu
     assert moved == {"value": set(row.values), "comment": set(row.comments)}
     assert (found["is_within_table"], found["is_in_table"], found["unmoved"]) == (True, True, [])
     assert "muse_bias" in {statement.body["recipe"] for statement in reduction.store.statements(KIND)}
+
+
+def test_muse_bias_gives_the_same_bytes_whatever_the_threads_the_numerics_and_the_processor(
+    of_bias: dict[str, Any],
+) -> None:
+    """Promise 7: on an old CPU or a new one."""
+    rows = {row["value"]: row for row in of_bias["rows"] if row["axis"] != "run"}
+
+    found = {value: row["sameness"] for value, row in rows.items()}
+    assert found == dict.fromkeys(("2", "native", "Nehalem"), "identical")
+
+
+def test_pinning_and_emulation_are_seen_to_bite(of_bias: dict[str, Any]) -> None:
+    """Names the C library does not know are passed over in silence: here it says what it goes by."""
+    used = {row["value"]: set(row["variants"]) for row in of_bias["rows"]}
+
+    assert used["Nehalem"] == set()
+    assert used["again"].isdisjoint({"FMA", "AVX2", "AVX512F"})
+    assert used["native"] >= used["again"]
 
 
 def test_the_second_repeat_was_elsewhere_in_every_way(dark: Passport) -> None:

@@ -98,13 +98,22 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.reduce": "opens the store and hands it to those below",
     "pipeline.frame_memo": "a part of reduce: remembers what files were found to be",
     "pipeline.resolve": "a part of reduce: remembers digests of files, finds products of runs",
+    "pipeline.locked": "pins what runs made, and says with the store in what an action is another one",
+    "pipeline.replay_lock": "puts what a lock names beside what runs made",
     "pipeline.forecast": "a part of reduce: asks whether an action is known",
     "pipeline.reasons": "compares actions and runs with those before them",
     "pipeline.why": "reads the store into the reasons of a step",
+    "pipeline.diff": "compares recorded runs, of one store or of two",
+    "pipeline.surroundings": "compares what is recorded around two runs",
     "pipeline.conduct": "a part of reduce: claims, commits, and tells a full disk from a failed recipe",
     "pipeline.replacing": "partial files tell their owner by their names, in the store's words",
     "pipeline.passport": "measures a recorded run, and says so in a statement",
+    "pipeline.passport_matrix": "a part of passport: runs a recorded run otherwise than it was",
+    "pipeline.passports": "reads and writes its values in the store's manner of documents",
     "pipeline.again": "makes a call of a recorded run, and a record of what came out",
+    "pipeline.finding": "a part of again: finds what recorded runs read, in the store first",
+    "pipeline.judging": "a part of replay: finds recorded products, and states how a replay compares",
+    "pipeline.replay": "runs recorded runs again, and states how they compare",
     "pipeline.pruning": "asks the store what may go, and knows the links that go with it",
     "pipeline.restore": "finds the recorded run that makes a product again",
     "pipeline.demo": "repeats recorded runs without Clio, to compare",
@@ -144,7 +153,6 @@ ONE_PLACE = {
     "sqlite3": {"provenance.index", "provenance.schema"},
     "filelock": {"provenance.claims"},
     "pydantic": {"pipeline.config"},
-    "tomlkit": {"pipeline.lock"},
 }
 
 
@@ -157,7 +165,11 @@ HEAVY = ("astropy", "docker", "matplotlib", "numpy", "rich", "sqlite_utils", "sc
 """Each costs a command of milliseconds more than all the rest of it."""
 
 
-MAY_IMPORT_HEAVY = {"pipeline.cli.drawing": "loaded by the verbs that draw, when they draw"}
+MAY_IMPORT_HEAVY = {
+    "pipeline.cli.drawing": "loaded by the verbs that draw, when they draw",
+    "pipeline.figures": "computes all the time; loaded where the data of two products differ",
+    "pipeline.tally": "a part of figures",
+}
 """Beside everything under `pipeline.simulate`, which computes all the time."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine import EngineRequest
-from pipeline.engines.daemon import describe, find_host, usual_sockets
+from pipeline.engines.daemon import describe, find_host, find_podman, usual_sockets
 from pipeline.engines.owner import is_alive, this_process
 from pipeline.errors import EngineUnavailable
 
@@ -99,3 +99,20 @@ def test_owner_is_this_process_until_it_is_gone() -> None:
 
 def test_owner_of_another_machine_is_left_alone() -> None:
     assert is_alive("0f0f/1/1")
+
+
+def test_podman_is_looked_for_by_itself_whoever_answers_as_docker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///docker.sock")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("CONTAINER_HOST", raising=False)
+    (tmp_path / "podman").mkdir()
+
+    with socket.socket(socket.AF_UNIX) as service:
+        service.bind(str(tmp_path / "podman" / "podman.sock"))
+        found = find_podman()
+    monkeypatch.setenv("CONTAINER_HOST", "unix:///podman.sock")
+
+    assert found == f"unix://{tmp_path}/podman/podman.sock"
+    assert find_podman() == "unix:///podman.sock"

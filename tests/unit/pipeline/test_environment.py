@@ -3,8 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
+from fakes import Workspace
+from typer.testing import CliRunner
 
-from pipeline.environment import clock_environment, environment
+from pipeline.cli.app import app
+from pipeline.environment import FREE, clock_environment, environment, settled
+from pipeline.model import Stage
+from pipeline.recipes import RECIPES
 
 
 def test_the_environment_depends_on_nothing_but_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,5 +54,40 @@ def test_a_frozen_clock_stands_at_a_second(platform: str, folder: str) -> None:
     }
 
 
+def test_a_free_number_of_threads_is_a_word_in_the_key_and_the_cores_in_the_process() -> None:
+    """Promise 2: the machine has no part in the key."""
+    free = environment(None, "pinned", "linux/amd64")
+
+    assert dict(free)["OMP_NUM_THREADS"] == FREE
+    assert settled(free, 24) == environment(24, "pinned", "linux/amd64")
+
+
+def test_a_fixed_number_of_threads_stays() -> None:
+    fixed = environment(2, "pinned", "linux/amd64")
+
+    assert settled(fixed, 24) == fixed
+
+
 def test_a_real_clock_adds_nothing() -> None:
     assert clock_environment(None, "linux/amd64") == ()
+
+
+@pytest.mark.parametrize(
+    ("clock", "numerics"), [("frozen", "pinned"), ("real", "native")], ids=["as a rule", "otherwise"]
+)
+def test_a_run_records_its_whole_environment_and_show_tells_it(
+    clock: str, numerics: str, narrow: Workspace
+) -> None:
+    narrow.configure(f'[clio]\nclock = "{clock}"\nnumerics = "{numerics}"\n')
+    run = narrow.run(Stage.BIAS).events[0].run
+    assert run is not None
+
+    shown = CliRunner().invoke(app, ["show", run.run, "--all", "--workspace", str(narrow.root)]).stdout
+
+    at = datetime.fromisoformat(run.clock_at) if run.clock_at else None
+    held = environment(RECIPES["muse_bias"].threads, numerics, "linux/amd64")
+    given = (*settled(held, run.threads or 0), *clock_environment(at, "linux/amd64"))
+    assert dict(run.environment) == dict(given)
+    assert all(f"  {name} = {value}\n" in shown for name, value in given)
+    assert f"numerics {numerics}\n" in shown
+    assert f"  clock       {clock} at {run.clock_at}\n" in shown or clock == "real"

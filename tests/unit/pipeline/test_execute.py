@@ -14,6 +14,7 @@ from pipeline.engine import Ending, RecipeImage
 from pipeline.environment import environment
 from pipeline.execute import Call, Ran, StagedInput, command, execute, not_run, unfit
 from pipeline.fitsdigest import digest_file
+from pipeline.host import cores
 
 
 @pytest.fixture
@@ -104,6 +105,18 @@ def test_a_frozen_clock_stands_at_a_whole_second_and_is_told(
     assert ran.clock.microsecond == 0
     assert dict(ran.environment)["FAKETIME"] == ran.clock.strftime("%Y-%m-%d %H:%M:%S")
     assert ran.products[0].header["DATE"] == ran.clock.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(3, 3), (None, cores())], ids=["asked for", "cores"])
+def test_a_free_number_of_threads_is_chosen_here_and_told(
+    call: Call, image: RecipeImage, tmp_path: Path, asked: int | None, expected: int
+) -> None:
+    free = replace(call, environment=environment(None, "pinned", "linux/amd64"), threads=asked)
+
+    ran = executed(free, image, tmp_path)
+
+    assert dict(ran.environment)["OMP_NUM_THREADS"] == str(expected)
+    assert not_run(free).environment == environment(expected, "pinned", "linux/amd64")
 
 
 def test_a_clock_that_runs_is_none(call: Call, image: RecipeImage, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import Exit, UsageError
 from pipeline.image.recipes import RecipeParameter
-from pipeline.parameters import effective, spell
+from pipeline.parameters import Aspect, ParameterChange, allowed, effective, parameter_changes, spell
 
 KINDS = {"int": st.integers(), "double": st.floats(allow_nan=False, allow_infinity=False)}
 
@@ -103,3 +103,75 @@ def test_the_order_of_options_leaves_no_trace() -> None:
     assert effective("muse_flat", known, options) == effective(
         "muse_flat", tuple(reversed(known)), tuple(reversed(options))
     )
+
+
+# Two images
+
+
+def declared(**fields: object) -> RecipeParameter:
+    known: dict[str, object] = {
+        "name": "muse.r.x",
+        "option": "x",
+        "value": "1",
+        "kind": "double",
+        "choices": (),
+        "low": None,
+        "high": None,
+        "help": "a number",
+    }
+    return RecipeParameter(**(known | fields))  # type: ignore[arg-type]
+
+
+def test_the_same_parameters_in_another_order_and_spelling_are_no_change() -> None:
+    first, second = declared(value="0.1"), declared(name="muse.r.y", option="y")
+
+    assert parameter_changes((first, second), (second, declared(value="0.10000000000000001"))) == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "aspect", "old", "new"),
+    [
+        ({"value": "2"}, Aspect.DEFAULT, "1", "2"),
+        ({"kind": "int"}, Aspect.TYPE, "double", "int"),
+        ({"choices": ("1", "2")}, Aspect.ALLOWED, "", "1, 2"),
+        ({"low": "0"}, Aspect.ALLOWED, "", "from 0"),
+        ({"low": "0", "high": "5"}, Aspect.ALLOWED, "", "from 0 to 5"),
+        ({"help": "another number"}, Aspect.HELP, "a number", "another number"),
+        ({"option": "ex"}, Aspect.OPTION, "x", "ex"),
+    ],
+)
+def test_what_changed_of_a_parameter_is_named(
+    fields: dict[str, object], aspect: Aspect, old: str, new: str
+) -> None:
+    later = declared(**fields)
+
+    assert parameter_changes((declared(),), (later,)) == (
+        ParameterChange("muse.r.x", later.option, aspect, old, new),
+    )
+
+
+def test_what_is_there_in_one_image_only_is_named_with_its_default() -> None:
+    extra = declared(name="muse.r.y", option="y", value="7")
+
+    added, removed = (parameter_changes(*pair) for pair in (((), (extra,)), ((extra,), ())))
+
+    assert added == (ParameterChange("muse.r.y", "y", Aspect.ADDED, None, "7"),)
+    assert removed == (ParameterChange("muse.r.y", "y", Aspect.REMOVED, "7", None),)
+
+
+@pytest.mark.parametrize("recipe", ["muse_bias", "muse_scipost", "muse_exp_align"])
+def test_comparing_two_images_the_other_way_round_tells_the_same(recipe: str) -> None:
+    old, new = parameters_of(recipe), parameters_of("muse_flat")
+    mirrored = {Aspect.ADDED: Aspect.REMOVED, Aspect.REMOVED: Aspect.ADDED}
+
+    there = {(c.name, c.aspect, c.old, c.new) for c in parameter_changes(old, new)}
+    back = {(c.name, mirrored.get(c.aspect, c.aspect), c.new, c.old) for c in parameter_changes(new, old)}
+
+    assert there
+    assert there == back
+
+
+def test_what_a_parameter_takes_is_said_in_words() -> None:
+    assert allowed(declared(choices=("a", "b"))) == "a, b"
+    assert allowed(declared(low="-1", high="24")) == "from -1 to 24"
+    assert allowed(declared()) == ""

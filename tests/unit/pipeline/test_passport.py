@@ -11,7 +11,8 @@ from fakes import Fault, Workspace
 from pipeline.again import Workshop
 from pipeline.errors import RecipeFailed, UsageError
 from pipeline.model import Stage
-from pipeline.passport import ELSEWHERE, KIND, LATER, Kind, Passport, compare, measure, newest_run
+from pipeline.passport import ELSEWHERE, KIND, LATER, Passport, measure, newest_run
+from pipeline.passport_cards import Kind, compare
 from pipeline.products import Product, read_product
 from pipeline.recipes import RECIPES
 from pipeline.reduce import Reduction

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from fakes import Fault, Workspace
 
-from pipeline.again import InputsMissing, Workshop
+from pipeline.again import Workshop
 from pipeline.conduct import Did
 from pipeline.errors import RecipeFailed, UsageError
+from pipeline.finding import InputsMissing
 from pipeline.model import Stage
 from pipeline.pruning import Pruning, Shown
 from pipeline.reduce import Made, Reduction
@@ -98,7 +99,7 @@ def test_a_recipe_that_fails_now_loses_nothing(workspace: Workspace, reduction: 
 
     assert prune(reduction) == []
     (said,) = reduction.store.statements(VERDICT)
-    assert said.body["verdict"] == "failed"
+    assert said.body["verdict"] == "different"
 
 
 def test_the_links_to_what_is_pruned_go_with_it(reduction: Reduction) -> None:
@@ -203,7 +204,7 @@ def test_other_bytes_are_a_failure_and_shown_nowhere(workspace: Workspace, reduc
     other = reduction.store.runs(stage="bias")[0]
     assert caught.value.message == (
         f"{other.stage}:{other.unit} did not give the bytes of {bias.digest[:19]} again: "
-        "other content in MASTER_BIAS MASTER_BIAS-01.fits"
+        "MASTER_BIAS-01.fits: other data; the recorded bytes are gone, so that there are no figures"
     )
     assert caught.value.hint.endswith(f"see: clio show {other.run}")
     assert (other.purpose, reduction.store.objects.has(other.outputs[0].digest)) == (Purpose.REPLAY, True)

@@ -119,6 +119,16 @@ def test_numerics_are_part_of_the_key(narrow: Workspace) -> None:
     assert again.events[0].why[0] == "numerics: pinned -> native"
 
 
+@pytest.mark.parametrize("clocks", [("frozen", "real"), ("real", "frozen")], ids="-".join)
+def test_the_clock_is_no_part_of_the_key(clocks: tuple[str, str], narrow: Workspace) -> None:
+    """Promise 2: what it changes, DATE and CHECKSUM, is no science."""
+    for clock in clocks:
+        narrow.configure(f'[clio]\nclock = "{clock}"\n')
+        last = narrow.run(Stage.BIAS)
+
+    assert last.ran == 0
+
+
 # Only content counts
 
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provenance.difference import Changed, Field, Recast, Reordered, Replaced, differences, in_words
+from provenance.difference import (
+    Changed,
+    Difference,
+    Field,
+    Recast,
+    Reordered,
+    Replaced,
+    differences,
+    in_words,
+)
 from provenance.model import Action, ActionInput, ExpectedOutput
 
 A, B, C = (ActionInput("BIAS", f"{name}.fits", f"fits1:{name * 64}") for name in "abc")
@@ -92,6 +101,26 @@ def test_other_inputs_are_always_told(old: tuple[ActionInput, ...], new: tuple[A
 
     found = differences(first, second)
     assert (first.key == second.key) == (found == ()) == (in_words(found) == ())
+
+
+def mirrored(difference: Difference) -> Difference:
+    """Swap the sides."""
+    match difference:
+        case Reordered():
+            return difference
+        case _:
+            return replace(difference, old=difference.new, new=difference.old)
+
+
+@given(old=_INPUTS, new=_INPUTS)
+def test_the_other_way_round_the_same_differs(
+    old: tuple[ActionInput, ...], new: tuple[ActionInput, ...]
+) -> None:
+    first, second = replace(PLAIN, inputs=old), replace(PLAIN, inputs=new, numerics="native")
+
+    there, back = differences(first, second), differences(second, first)
+
+    assert sorted(map(repr, there)) == sorted(repr(mirrored(found)) for found in back)
 
 
 def test_exchanged_parts_are_two_differences() -> None:

@@ -13,11 +13,14 @@ from test_docs_json import documented, paths
 
 from pipeline.again import Workshop
 from pipeline.cli.output import OUTPUT
-from pipeline.cli.passport import _named, print_passport
+from pipeline.cli.passport import _named, _runs, in_a_line, print_kept, print_passport
 from pipeline.errors import UsageError
 from pipeline.model import Stage
 from pipeline.passport import Passport, measure, newest_run
+from pipeline.passport_matrix import NOTHING, Matrix
+from pipeline.passports import Axis, MovedUnit, Row
 from pipeline.reduce import Reduction
+from pipeline.verdict import Sameness
 
 
 @pytest.fixture(autouse=True)
@@ -42,9 +45,10 @@ def reduced(tmp_path: Path) -> Workspace:
     return made
 
 
-def measured(workspace: Workspace) -> Passport:
+def measured(workspace: Workspace, matrix: Matrix = NOTHING) -> Passport:
     with workspace.open() as reduction:
-        return measure(Workshop.of(reduction), newest_run(reduction.store, "muse_bias"))
+        run = newest_run(reduction.store, "muse_bias")
+        return measure(Workshop.of(reduction), run, matrix=matrix)
 
 
 def printed(
@@ -131,6 +135,91 @@ def test_every_field_is_documented(reduced: Workspace, capsys: pytest.CaptureFix
     assert streams.err == ""
     assert set(paths(document, known)) - known.keys() == set()
     assert {name.partition("[")[0].partition(".")[0] for name in known} == document.keys()
+
+
+MANY = Matrix(threads=(8,), numerics=("native",))
+
+
+def test_what_the_matrix_gave_is_a_line_a_run(reduced: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    found = measured(reduced, MANY)
+
+    out, _ = printed(found, capsys)
+
+    assert [line.split() for line in out[7:-1]] == [
+        ["varied", "to", "wall", "s", "products", "functions", "by"],
+        ["run", "again", "0.0", "identical", "AVX"],
+        ["run", "elsewhere,", "later", "0.0", "same", "science", "AVX"],
+        ["threads", "8", "0.0", "identical", "AVX"],
+        ["numerics", "native", "0.0", "identical", "AVX", "FMA"],
+    ]
+    assert out[-1] == "all within the table"
+
+
+def test_it_is_loud_about_more_than_the_published_passport_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Promise 7."""
+    minding = Workspace.make(tmp_path / "galaxy", ifus=(1,))
+    minding.engine.depends["muse_bias"] = "OMP_NUM_THREADS"
+    minding.run(Stage.BIAS)
+    found = measured(minding, MANY)
+
+    out, _ = printed(found, capsys)
+
+    assert any(line.startswith("threads 8: MASTER_BIAS-01.fits HDU 1 ") for line in out)
+    assert out[-1].startswith("moved more than the passport says: threads 8: different")
+    assert "all within the table" not in out
+
+
+def test_a_run_is_said_in_a_line_with_its_largest_sigma() -> None:
+    units = tuple(MovedUnit("x.fits", "HDU 1", "1 of 2", "1", sigma) for sigma in ("0.2", "", "0.031"))
+    row = Row(Axis.THREADS, "8", Sameness.WITHIN_TOLERANCE, moved=units)
+
+    assert in_a_line(row) == "within tolerance, at most 0.2 sigma"
+    assert in_a_line(replace(row, moved=())) == "within tolerance"
+    assert in_a_line(Row(Axis.CPU, "Nehalem", None, "no qemu")) == "not measured: no qemu"
+
+
+def test_what_was_measured_is_said_again_without_running(
+    reduced: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured(reduced, MANY)
+    calls = len(reduced.engine.seen)
+    capsys.readouterr()
+
+    print_kept(reduced.root, "", as_markdown=False, as_json=False)
+    table = capsys.readouterr().out.splitlines()
+    print_kept(reduced.root, "muse_flat", as_markdown=False, as_json=False)
+    nothing = capsys.readouterr().out.splitlines()
+
+    assert table[1].split()[:6] == ["muse_bias", "bias", "again,", "elsewhere,", "later", "8"]
+    assert (len(table), len(nothing)) == (2, 1)
+    assert len(reduced.engine.seen) == calls
+
+
+def test_what_was_measured_is_a_page_and_a_document(
+    reduced: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = measured(reduced, MANY)
+    capsys.readouterr()
+
+    print_kept(reduced.root, "", as_markdown=True, as_json=False)
+    page = capsys.readouterr().out
+    print_kept(reduced.root, "", as_markdown=False, as_json=True)
+    document = json.loads(capsys.readouterr().out)
+
+    assert page.startswith("# Passports\n")
+    assert page.endswith("|\n")
+    assert set(paths(document, known := documented("clio-passports/1"))) - known.keys() == set()
+    assert [sheet["rows"] for sheet in document["passports"]] == [found.document()["rows"]]
+
+
+def test_without_a_recipe_all_that_ran_are_meant(reduced: Workspace) -> None:
+    with reduced.open() as reduction:
+        assert [run.stage for run in _runs(reduction, "", "")] == ["bias"]
+
+        with pytest.raises(UsageError, match="--run names the run of one recipe, and none is named"):
+            _runs(reduction, "", "bias")
 
 
 def test_a_run_can_be_named(reduced: Workspace) -> None:

@@ -182,7 +182,9 @@ def test_show_as_json_holds_the_record_and_the_action(clio: Clio, history: Histo
     made = history.flat.outputs[0]
 
     found = document(clio("show", made.digest, "--json"))
-    assert list(found) == ["schema", "reference", "kind", "product", "run", "action", "accepted"]
+    assert list(found) == [
+        *("schema", "reference", "kind", "product", "run", "action", "accepted", "verdicts")
+    ]
     assert (found["schema"], found["kind"]) == ("clio-show/1", "product")
     assert found["product"]["digest"] == made.digest
     assert found["product"]["qc"] == dict(made.qc)

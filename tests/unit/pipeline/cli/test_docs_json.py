@@ -68,6 +68,8 @@ def paths(value: object, known: dict[str, str], at: str = "") -> Iterator[str]:
         ("plan", "--why"),
         ("accept", "--list"),
         ("status",),
+        ("params",),
+        ("params", "muse_flat"),
     ],
     ids=" ".join,
 )
