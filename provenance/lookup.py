@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from provenance.acceptances import Acceptance
 from provenance.errors import ProvenanceError, short
@@ -49,6 +49,8 @@ class Shelves:
     """Whether damaged objects may be set aside."""
     dropped: Callable[[], Collection[str]] = tuple
     """Gives the digests of what was ever pruned; asked only when something is missing."""
+    damages: dict[str, str] = field(default_factory=dict)
+    """What was wrong with objects that were set aside: whoever looks again would only find them missing."""
 
 
 def look_up(shelves: Shelves, key: str) -> Lookup:
@@ -116,16 +118,18 @@ def inspect(shelves: Shelves, digest: str, size: int | None, name: str) -> str |
     try:
         found = os.lstat(path)
     except FileNotFoundError:
-        return f"{what} is missing"
+        return shelves.damages.get(digest, f"{what} is missing")
     memo = shelves.memos.find(found)
     is_plain = stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == READ_ONLY
     if is_plain and size in (None, found.st_size) and memo is not None and memo.digest == digest:
         return None
     damage = shelves.objects.damage(digest)
     if damage is not None:
+        reason = f"{what} was {'truncated' if size is not None and found.st_size < size else damage}"
         if shelves.writable:
+            shelves.damages[digest] = reason
             shelves.objects.set_aside(digest)
-        return f"{what} was {'truncated' if size is not None and found.st_size < size else damage}"
+        return reason
     if shelves.writable:
         if stat.S_IMODE(found.st_mode) != READ_ONLY:
             _restore_mode(shelves, digest)
