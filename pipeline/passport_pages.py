@@ -50,7 +50,8 @@ _MEANING = """\
 - *heap filled*: `glibc.malloc.perturb` fills memory that was asked for and not written yet, with two bytes
   each bit of which differs. What moves under it reads memory nobody wrote. It does not reach the stack.
 
-Seconds are what they were on a machine that was busy with other work; compare CPU seconds.
+The cells come from many calls on a machine that was busy with other work, some of them of the function behind
+the command; one call of `--matrix` for all has not been made yet. Compare CPU seconds, not wall seconds.
 """
 
 
