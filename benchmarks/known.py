@@ -20,7 +20,7 @@ from builders import image, primary, sealed  # isort: skip
 from pipeline.accept import Verdict
 from pipeline.config import load
 from pipeline.engine import Ending, EngineResult
-from pipeline.environment import clock_environment
+from pipeline.environment import clock_environment, settled
 from pipeline.execute import Ran, command
 from pipeline.model import Plan, Step
 from pipeline.products import Product, read_product
@@ -88,7 +88,7 @@ def _pretend(job: Job, run: str, store: str, work: Path) -> Ran:
     return Ran(
         call=call,
         argv=argv,
-        environment=(*call.environment, *clock_environment(clock, job.action.platform)),
+        environment=(*settled(call.environment, 2), *clock_environment(clock, job.action.platform)),
         clock=clock,
         result=result,
         log=f"[ INFO  ] run {run}: {' '.join(argv)}\n" + "[ INFO  ] nothing was computed\n" * 40,
