@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.emulator import find_emulator
 from pipeline.engine import USUAL, Ending, Engine, RecipeImage, Surroundings
-from pipeline.environment import FREE, PINNED
+from pipeline.environment import FREE, PINNED, THREADS, TUNABLES
 from pipeline.errors import UsageError
 from pipeline.execute import Call, Ran, StagedInput, execute
 from pipeline.finding import stage_inputs
@@ -58,21 +58,18 @@ class Variation:
     def of(self, action: Action) -> Action:
         """Give the action that is run: the recorded one, unless what its key holds is set otherwise."""
         told = dict(action.environment)
-        if self.threads is not None and told.get(_THREADS) != FREE:
-            told[_THREADS] = str(self.threads)
+        if self.threads is not None and told.get(THREADS) != FREE:
+            told[THREADS] = str(self.threads)
         if self.numerics not in (None, action.numerics):
-            told.pop(_TUNABLES, None)
+            told.pop(TUNABLES, None)
             if self.numerics == "pinned" and action.platform in PINNED:
-                told[_TUNABLES] = PINNED[action.platform]
+                told[TUNABLES] = PINNED[action.platform]
         environment = tuple((told | dict(self.environment)).items())
         return replace(action, environment=environment, numerics=self.numerics or action.numerics)
 
 
 AS_RECORDED = Variation()
 """Nothing is set otherwise."""
-
-_THREADS = "OMP_NUM_THREADS"
-_TUNABLES = "GLIBC_TUNABLES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +291,6 @@ def record_again(
         ),
         outputs=tuple(output_of(store, product) for product in products),
         extras=(),
-        threads=int(dict(ran.environment)[_THREADS]),
         warnings=len(warnings),
         errors=len(errors),
         log=store.objects.put_bytes(ran.log.encode()).digest if ran.log else None,

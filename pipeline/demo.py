@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.conduct import Event
 from pipeline.engine import RecipeImage
-from pipeline.environment import LIBRARY_FOLDERS
+from pipeline.environment import LIBRARY_FOLDERS, THREADS
 from pipeline.errors import RecipeFailed
 from pipeline.host import cores
 from pipeline.model import Stage
@@ -152,7 +152,7 @@ def _call_bare(reduction: Reduction, run: Run) -> None:
         sof = scratch / "frames.sof"
         sof.write_text("".join(f"{path} {tag}\n" for path, tag in frames), encoding="utf-8")
         argv = [*bare_esorex(reduction.image), *run.argv[1:-1], str(sof)]
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(scratch), "OMP_NUM_THREADS": str(run.threads)}
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(scratch), THREADS: str(run.threads)}
         done = subprocess.run(argv, cwd=scratch, env=environment, capture_output=True, check=False)
         if done.returncode:
             raise RecipeFailed(f"bare {run.argv[0]} {run.stage}:{run.unit} left with {done.returncode}")

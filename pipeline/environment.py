@@ -14,6 +14,7 @@ FREE = "free"
 """Stands for the number of threads in the key of a recipe that gives the same bits with any."""
 
 THREADS = "OMP_NUM_THREADS"
+TUNABLES = "GLIBC_TUNABLES"
 
 
 @functools.cache
@@ -39,14 +40,13 @@ def environment(threads: int | None, numerics: str, platform: str) -> tuple[tupl
         "TZ": "UTC",
     }
     if numerics == "pinned" and platform in PINNED:
-        variables["GLIBC_TUNABLES"] = PINNED[platform]
+        variables[TUNABLES] = PINNED[platform]
     return tuple(sorted(variables.items()))
 
 
 def settled(variables: tuple[tuple[str, str], ...], cores: int) -> tuple[tuple[str, str], ...]:
     """Give the environment as a process gets it: a free number of threads is that of the cores."""
-    count = ((THREADS, FREE), (THREADS, str(cores)))
-    return tuple(count[1] if pair == count[0] else pair for pair in variables)
+    return tuple((THREADS, str(cores)) if pair == (THREADS, FREE) else pair for pair in variables)
 
 
 def clock_environment(at: datetime | None, platform: str) -> tuple[tuple[str, str], ...]:

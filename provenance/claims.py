@@ -5,6 +5,9 @@ seen at once by its pid, start time and boot. It is a hint: correctness rests on
 claim means work done twice and one record more.
 """
 
+import os
+import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -81,7 +84,12 @@ def claimed(root: Path) -> tuple[str, ...]:
 
 
 def sweep(root: Path, terms: LeaseTerms | None = None) -> None:
-    """Take away the claims of processes that died on this host; claims of the living are left alone."""
+    """Take away what processes that died on this host left of claims; those of the living are left alone.
+
+    Notes
+    -----
+    A claim without a name is watched for `EMPTY_S` before it counts as left: only then this takes time.
+    """
     for key in claimed(root):
         from filelock import LeaseSettingsMismatch, Timeout
 
@@ -90,6 +98,12 @@ def sweep(root: Path, terms: LeaseTerms | None = None) -> None:
         with suppress(Timeout, LeaseSettingsMismatch, OSError):
             lease.acquire(blocking=False)
             lease.release()
+    watched = [_EmptyMarker(root / "claims" / key) for key in claimed(root)]
+    while watched := [marker for marker in watched if marker.look()]:
+        time.sleep(POLL_S)
+    for name in listing(root / "claims"):
+        if _is_left_aside(root / "claims" / name):
+            (root / "claims" / name).unlink(missing_ok=True)
 
 
 def _lease(root: Path, key: str, terms: LeaseTerms) -> "SoftFileLease":
@@ -130,6 +144,23 @@ def _acquire(lease: "SoftFileLease", key: str, cancel: threading.Event | None) -
         ) from error
 
 
+_ASIDE = re.compile(r"[0-9a-f]{64}\.(?:break|restore|empty)\.([0-9]+)\.[0-9a-f]{32}")
+"""A claim that was moved aside, by the library or by us, and the pid of who did it."""
+
+
+def _is_left_aside(path: Path) -> bool:
+    """Tell whether a file was put beside a claim by a process of this host that has died."""
+    aside = _ASIDE.fullmatch(path.name)
+    if aside is None or Path("/proc", aside[1]).exists():
+        return False
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    # The number is that of another host's process if the claim names that host.
+    return not text or socket.gethostname() in text
+
+
 class _EmptyMarker:
     """Watch for a claim without an owner, and take it away.
 
@@ -142,20 +173,22 @@ class _EmptyMarker:
         self._seen: tuple[int, int, int] | None = None
         self._since = 0.0
 
-    def look(self) -> None:
-        """Take the file away once it was empty, and the same, for `EMPTY_S`."""
+    def look(self) -> bool:
+        """Take the file away once it was empty, and the same, for `EMPTY_S`; tell whether to look again."""
         try:
             found = self._path.lstat()
         except FileNotFoundError:
-            return
+            return False
         seen = (found.st_ino, found.st_size, found.st_ctime_ns)
         if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()
         elif found.st_size == 0 and time.monotonic() - self._since > EMPTY_S:
             self._take_away()
+            return False
+        return found.st_size == 0
 
     def _take_away(self) -> None:
-        aside = self._path.with_name(f"{self._path.name}.empty.{uuid4().hex}")
+        aside = self._path.with_name(f"{self._path.name}.empty.{os.getpid()}.{uuid4().hex}")
         with suppress(FileNotFoundError):
             self._path.rename(aside)
             if aside.lstat().st_size > 0:

@@ -1,5 +1,7 @@
 """Who makes an action: one, and the others wait."""
 
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -100,6 +102,44 @@ def test_a_sweep_takes_the_claims_of_the_dead_and_leaves_those_of_the_living(tmp
         assert claimed(tmp_path) == (KEY,)
     sweep(tmp_path)
     assert claimed(tmp_path) == ()
+
+
+def test_a_sweep_takes_a_claim_without_a_name_that_nobody_asks_for_again(tmp_path: Path) -> None:
+    """Promise 1: its owner died before he wrote his name, and the action is known by now."""
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / KEY).touch()
+
+    sweep(tmp_path)
+
+    assert list((tmp_path / "claims").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["break", "restore", "empty"])
+@pytest.mark.parametrize("text", ["", f"1\n{socket.gethostname()}\n"])
+def test_a_sweep_takes_what_the_dead_moved_aside(tmp_path: Path, kind: str, text: str) -> None:
+    """Promise 1: a process may die while it takes over the claim of another that died."""
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
+    )
+    (tmp_path / "claims").mkdir()
+    for pid in (dead.stdout.strip(), str(os.getpid())):
+        (tmp_path / "claims" / f"{KEY}.{kind}.{pid}.{'0' * 32}").write_text(text)
+
+    sweep(tmp_path)
+
+    assert [path.name for path in (tmp_path / "claims").iterdir()] == [
+        f"{KEY}.{kind}.{os.getpid()}.{'0' * 32}"
+    ]
+
+
+def test_a_sweep_leaves_what_another_host_moved_aside(tmp_path: Path) -> None:
+    aside = tmp_path / "claims" / f"{KEY}.break.{2**22 + 1}.{'0' * 32}"
+    aside.parent.mkdir()
+    aside.write_text("4194305\na-host-that-is-not-this-one\n")
+
+    sweep(tmp_path)
+
+    assert aside.exists()
 
 
 def test_other_terms_are_refused(tmp_path: Path) -> None:
