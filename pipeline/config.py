@@ -1,124 +1,214 @@
-"""The settings of a workspace: one frozen value, read once from `clio.toml` and checked by a schema."""
+"""The settings of a workspace: one frozen value, read once from `clio.toml` and checked by a schema.
 
-import difflib
-import re
+Each key of the file is a field of a table below. The text under a field is its meaning: `clio init` writes it
+into the file, and `clio config schema` into the schema for editors; an example stands where there is no
+default to show.
+"""
+
 import tomllib
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import ConfigError, UsageError
-from pipeline.model import Stage
+from pipeline.errors import ConfigError, Slip
+from pipeline.model import Scope, Stage
 from pipeline.places import FILE, LOCK
-from pipeline.recipes import ALIGNMENT_FILTER, RECIPES
+from pipeline.recipes import ALIGNMENT_FILTER
+from pipeline.slips import name_slips, refusal, schema_slips, syntax_slip
 
 Parameter = str | bool | int | float
 """A value of a recipe parameter, as TOML has it."""
 
-_OURS = {
-    "nifu": "choose IFUs with [data] ifus",
-    "merge": "there is nothing to merge: each step works on one IFU",
-}
-"""Parameters that a step needs as they are, each with what to do instead."""
+Text = Annotated[str, Field(min_length=1)]
+Names = str | Annotated[list[Text], Field(min_length=1)]
+"""One name or several; `*`, `?` and `[...]` stand for what is left open."""
+
+StageName = Annotated[Stage, Field(strict=False)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ClioTable(_Table):
-    """`[clio]`: how work is done here."""
+    """How work is done here."""
 
-    store: str = ".clio"
+    store: Text = ".clio"
+    """Folder where products and their records are kept; several workspaces may share one."""
     engine: Literal["auto", "docker", "podman", "bubblewrap", "apptainer"] = "auto"
+    """What runs the recipes; auto takes the first that works of docker, bubblewrap and apptainer."""
     clock: Literal["frozen", "real"] = "frozen"
+    """Whether the clock stands still in a recipe; with a real one products differ in their DATE."""
     numerics: Literal["pinned", "native"] = "pinned"
-    jobs: Annotated[int, Field(ge=1)] | None = None
-    memory_gb: Annotated[float, Field(gt=0)] | None = None
-    timeout_min: Annotated[float, Field(gt=0)] | None = None
+    """Whether the C library computes alike on every processor, or as it likes on this one."""
+    jobs: Annotated[int, Field(ge=1, examples=[2])] | None = None
+    """Recipes at once; without it, one a core."""
+    memory_gb: Annotated[float, Field(gt=0, examples=[16])] | None = None
+    """Memory in GB that recipes may take; without it, what is free."""
+    timeout_min: Annotated[float, Field(gt=0, examples=[240])] | None = None
+    """Minutes after which a recipe is stopped; without it, none is."""
     link: Literal["auto", "reflink", "hardlink", "symlink", "copy"] = "auto"
+    """How products/ shows what is in the store; copy for those who edit in place."""
 
 
 class DataTable(_Table):
-    """`[data]`: where frames lie and which of them count."""
+    """Where frames lie, and which of them count."""
 
-    raw: list[str] = Field(default_factory=lambda: ["raw"])
-    calib: list[str] = Field(default_factory=lambda: ["calib"])
-    mode: str = ""
-    ifus: list[Annotated[int, Field(ge=1, le=24)]] = Field(default_factory=list)
+    raw: list[Text] = Field(default_factory=lambda: ["raw"])
+    """Folders of raw frames, searched with all that is in them."""
+    calib: list[Text] = Field(default_factory=lambda: ["calib"])
+    """Folders of static calibrations."""
+    mode: Annotated[str, Field(examples=["WFM-NOAO-N"])] = ""
+    """The instrument mode to reduce; without it, all that are there, each apart."""
+    ifus: Annotated[list[Annotated[int, Field(ge=1, le=24)]], Field(examples=[[1, 2]])] = Field(
+        default_factory=list
+    )
+    """IFUs to reduce; without it, all."""
 
 
 class ImageTable(_Table):
-    """`[image]`: the recipe image, by digest."""
+    """The recipe image, by digest."""
 
-    reference: str = ""
-    archive: str = ""
+    reference: Annotated[str, Field(examples=["sha256:..."])] = ""
+    """Digest of the image; without it, the one in clio.lock."""
+    archive: Annotated[str, Field(examples=["image.tar"])] = ""
+    """File of the image, taken in if it is not here yet."""
 
 
 class WorkflowTable(_Table):
-    """`[workflow]`: what the stages use beyond the recipes' parameters."""
+    """What the stages use beyond the parameters of recipes."""
 
     dark: bool = False
+    """Whether darks are subtracted; ESO advises against it."""
     illum: bool = True
+    """Whether ILLUM exposures correct twilights and exposures."""
     offset_list: bool = True
-    filter_for_alignment: str = ALIGNMENT_FILTER
+    """Whether exposures are shifted by the offsets that align finds."""
+    filter_for_alignment: Text = ALIGNMENT_FILTER
+    """Filter of the images by which exposures are aligned."""
 
 
 class TargetTable(_Table):
-    """`[targets.NAME]`: which exposures belong to a target."""
+    """Which exposures belong to a target."""
 
-    match: list[str] = Field(default_factory=list)
-    exclude: list[str] = Field(default_factory=list)
+    match: Annotated[list[str], Field(examples=[["NGC 1068*", "200012345"]])] = Field(default_factory=list)
+    """Patterns for ESO OBS TARG NAME or ESO OBS ID; without it, the name of the table."""
+    exclude: Annotated[list[str], Field(examples=[["2026-01-16T01:42:00.490"]])] = Field(default_factory=list)
+    """Patterns for DATE-OBS or ARCFILE of exposures to leave out."""
 
 
 class AssociateTable(_Table):
-    """`[associate.TAG]`: the policy for one calibration."""
+    """The policy for one calibration."""
 
-    window_d: Annotated[float, Field(gt=0)] | None = None
-    agree: list[Literal["mode", "readout", "binning", "chip", "field", "instrument"]] | None = None
-    use: str = ""
+    window_d: Annotated[float, Field(gt=0, examples=[5])] | None = None
+    """Days within which it is looked for; without it, as the rule of the tag says."""
+    agree: (
+        Annotated[
+            list[Literal["mode", "readout", "binning", "chip", "field", "instrument"]],
+            Field(examples=[["mode", "readout"]]),
+        ]
+        | None
+    ) = None
+    """What has to be alike; without it, as the rule of the tag says."""
+    use: Annotated[str, Field(examples=["MUSE.2026-01-16T00:12:00.000.fits"])] = ""
+    """The one to use: its template start, exposure, file or ARCFILE."""
+
+
+class RecipeTable(_Table):
+    """Parameters of a recipe, by its own names; clio params RECIPE lists them."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, Parameter]
+
+    environment: Annotated[dict[str, str], Field(examples=[{"MUSE_SUPERFLAT_POS": "1"}])] = Field(
+        default_factory=dict
+    )
+    """Variables of the MUSE library, part of the key of what is made."""
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters that are set: option to value."""
+        return self.model_extra or {}
 
 
 class WhereTable(_Table):
-    """`where` of an `[[override]]`."""
+    """Steps for which something holds: all that is named must fit."""
 
-    exposure: str = ""
-    target: str = ""
-    dataset: str = ""
-    stage: Annotated[Stage | None, Field(strict=False)] = None
+    exposure: Annotated[Names, Field(examples=["2026-01-16T01:42:00.490"])] = ""
+    """DATE-OBS, of steps that work on one exposure."""
+    template: Annotated[Names, Field(examples=["2026-01-15T13:59:52"])] = ""
+    """TPL START of what a step reduces; steps of a dataset have none."""
+    dataset: Annotated[Names, Field(examples=["200012345"])] = ""
+    """A dataset, by default ESO OBS ID."""
+    target: Annotated[Names, Field(examples=["NGC 1068"])] = ""
+    """A target."""
+    stage: StageName | Annotated[list[StageName], Field(min_length=1)] | None = None
+    """A stage of the workflow, or several."""
 
-    def fits(self, stage: Stage, exposure: str, target: str, dataset: str) -> bool:
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that are named; all if none is."""
+        if self.stage is None:
+            return tuple(Stage)
+        return (self.stage,) if isinstance(self.stage, Stage) else tuple(self.stage)
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """How particular it is, for comparison: see `Settings.overrides`."""
+        names = (self.exposure, self.template, self.dataset, self.target)
+        return (*(_particular(each) for each in names), 2 * (self.stage is not None))
+
+    def fits(self, scope: Scope) -> bool:
         """Tell whether a step is meant; what is not said fits every step."""
-        return (
-            self.exposure in ("", exposure)
-            and self.target in ("", target)
-            and self.dataset in ("", dataset)
-            and self.stage in (None, stage)
+        return scope.stage in self.stages and all(
+            not wanted or is_named(wanted, name)
+            for wanted, name in (
+                (self.exposure, scope.exposure),
+                (self.template, scope.template),
+                (self.dataset, scope.dataset),
+                (self.target, scope.target),
+            )
         )
 
 
 class OverrideTable(_Table):
-    """`[[override]]`: parameters for some steps only."""
+    """Parameters for some steps only."""
 
     where: WhereTable
-    recipes: dict[str, dict[str, Parameter]]
+    """Which steps: exposure, template, dataset, target and stage; names, lists, or with * and ?."""
+    recipes: dict[str, RecipeTable]
+    """What holds for them, as in [recipes.NAME]."""
+
+
+class ReportTable(_Table):
+    """What to draw; there is nothing to choose yet."""
 
 
 class FileTable(_Table):
     """The whole of `clio.toml`."""
 
     clio: ClioTable = ClioTable()
+    """How work is done here."""
     data: DataTable = DataTable()
+    """Where frames lie, and which of them count."""
     image: ImageTable = ImageTable()
+    """The recipe image, by digest."""
     workflow: WorkflowTable = WorkflowTable()
+    """What the stages use beyond the parameters of recipes."""
     targets: dict[str, TargetTable] = Field(default_factory=dict)
+    """Which exposures belong to which target; without it, headers say."""
     associate: dict[str, AssociateTable] = Field(default_factory=dict)
-    recipes: dict[str, dict[str, Parameter]] = Field(default_factory=dict)
+    """The policy for a calibration, by its tag."""
+    recipes: dict[str, RecipeTable] = Field(default_factory=dict)
+    """Parameters of recipes, everywhere."""
     override: list[OverrideTable] = Field(default_factory=list)
+    """Parameters for some steps only; the most particular wins, then the later."""
+    report: ReportTable = ReportTable()
+    """What to draw; there is nothing to choose yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,28 +242,43 @@ class Settings:
         """Where frames are looked for."""
         return tuple(self.root / name for name in (*self.table.data.raw, *self.table.data.calib))
 
-    def parameters(
-        self, recipe: str, *, stage: Stage, exposure: str, target: str, dataset: str
-    ) -> dict[str, str]:
-        """Give the parameters a person set for a step; what is more particular wins.
+    def overrides(self, recipe: str, scope: Scope) -> Iterator[tuple[int, RecipeTable]]:
+        """List the overrides of a recipe that hold for a step: what comes later wins.
 
         Parameters
         ----------
         recipe : str
             Name of the recipe.
-        stage, exposure, target, dataset
+        scope : Scope
             What the step works on, compared with the `where` of each override.
 
-        Returns
-        -------
-        dict of str to str
-            Option to value, as typed.
+        Yields
+        ------
+        int, RecipeTable
+            Its place in the file, and what it sets.
+
+        Notes
+        -----
+        The most particular comes last: what names an exposure, then a template, a dataset, a target, a stage.
+        Of two that name the same, one that leaves nothing open is more particular than a pattern. Of equals
+        the later in the file comes last.
         """
-        found = {name: spell(value) for name, value in self.table.recipes.get(recipe, {}).items()}
-        for override in self.table.override:
-            if override.where.fits(stage, exposure, target, dataset):
-                found |= {n: spell(v) for n, v in override.recipes.get(recipe, {}).items()}
-        return found
+        found = [
+            (override.where.rank, number, override.recipes[recipe])
+            for number, override in enumerate(self.table.override)
+            if recipe in override.recipes and override.where.fits(scope)
+        ]
+        for _, number, table in sorted(found, key=lambda item: item[:2]):
+            yield number, table
+
+    def environment(self, recipe: str, scope: Scope) -> tuple[tuple[str, str], ...]:
+        """Give the variables of the MUSE library that a person set for a step, sorted."""
+        found: dict[str, str] = {}
+        if recipe in self.table.recipes:
+            found |= self.table.recipes[recipe].environment
+        for _, table in self.overrides(recipe, scope):
+            found |= table.environment
+        return tuple(sorted(found.items()))
 
 
 def spell(value: Parameter) -> str:
@@ -181,6 +286,12 @@ def spell(value: Parameter) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     return str(value)
+
+
+def is_named(wanted: Names, name: str) -> bool:
+    """Tell whether a name is among those wanted, or fits one of their patterns."""
+    patterns = [wanted] if isinstance(wanted, str) else wanted
+    return bool(name) and any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def load(path: Path) -> Settings:
@@ -194,9 +305,25 @@ def load(path: Path) -> Settings:
     Raises
     ------
     ConfigError
-        The file is missing, is not TOML, or has an unknown key or a value of the wrong type; with the line.
+        The file is missing, is not TOML, or has an unknown key or a value of the wrong type; all of them,
+        each with its line.
     """
     file = path / FILE if path.is_dir() else path
+    text, document = read_document(file)
+    table, slips = check_document(text, document)
+    if slips or table is None:
+        raise refusal(file, slips)
+    return Settings(file.absolute().parent, table, file.absolute())
+
+
+def read_document(file: Path) -> tuple[str, dict[str, Any]]:
+    """Read a file of TOML: its text, and what it says.
+
+    Raises
+    ------
+    ConfigError
+        It is missing, is no text, or is not TOML; with the line.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -205,151 +332,33 @@ def load(path: Path) -> Settings:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file} is not UTF-8 text") from error
     try:
-        document = tomllib.loads(text)
+        return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file} is not TOML: {_lower(str(error))}") from error
-    try:
-        table = FileTable.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(*_explain(file, text, error)) from error
-    _check_names(file, text, table)
-    return Settings(file.absolute().parent, table, file.absolute())
+        raise syntax_slip(file, str(error)) from error
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """Suggest the known name that looks most like one that is not known."""
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {found[0]}?" if found else f"known are {', '.join(sorted(known))}"
-
-
-def check_parameters(settings: Settings, check: Callable[[str, str, str], None]) -> None:
-    """Check every recipe parameter of the settings, of recipes that are not in use too.
-
-    Parameters
-    ----------
-    settings : Settings
-        The settings.
-    check : callable
-        Given recipe, option and value; raises `UsageError` for what the recipe does not take.
-
-    Raises
-    ------
-    ConfigError
-        With file and line.
-    """
-    for keys, value in _parameters(settings.table):
-        recipe, option = str(keys[-2]), str(keys[-1])
-        try:
-            if option in _OURS:
-                raise UsageError(f"{recipe}.{option} is set by clio, step by step", _OURS[option])
-            check(recipe, option, spell(value))
-        except UsageError as error:
-            line = locate(settings.file.read_text(encoding="utf-8"), keys)
-            raise ConfigError(f"{settings.file}, line {line}: {error.message}", error.hint) from error
-
-
-def locate(text: str, keys: tuple[str | int, ...]) -> int:
-    """Find the line of a key in TOML text.
-
-    Parameters
-    ----------
-    text : str
-        The file.
-    keys : tuple
-        Path of tables and key; a number is the place in a list.
+def check_document(text: str, document: dict[str, Any]) -> tuple[FileTable | None, tuple[Slip, ...]]:
+    """Check what a file says against the tables of this module.
 
     Returns
     -------
-    int
-        Counted from 1; of the innermost table or list that is found, 1 if none is.
+    table : FileTable or None
+        None if there are slips.
+    slips : tuple of Slip
+        All that is wrong, by line.
     """
-    table: tuple[str | int, ...] = ()
-    tables: Counter[tuple[str | int, ...]] = Counter()
-    best, depth = 1, 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*(\[\[?)([^\[\]]+)\]", line):
-            table = _path(header[2])
-            if header[1] == "[[":
-                tables[table] += 1
-                table = (*table, tables[table] - 1)
-            path = table
-        elif key := re.match(rf"\s*({_KEY.pattern}(?:\s*\.\s*{_KEY.pattern})*)\s*=", line):
-            path = (*table, *_path(key[1]))
-        else:
-            continue
-        if path[: len(keys)] == keys:
-            return number
-        if depth < len(path) and keys[: len(path)] == path:
-            best, depth = number, len(path)
-    return best
+    slips = list(name_slips(text, document))
+    table = None
+    try:
+        table = FileTable.model_validate(document)
+    except ValidationError as error:
+        slips += schema_slips(text, document, error.errors(), FileTable)
+    return (None if slips else table), tuple(sorted(slips, key=lambda slip: slip.line))
 
 
-_KEY = re.compile(r"""(?:[\w-]+|"[^"]*"|'[^']*')""")
-
-
-def _path(text: str) -> tuple[str | int, ...]:
-    """Split a dotted key."""
-    return tuple(part.strip("\"'") for part in _KEY.findall(text))
-
-
-def _parameters(table: FileTable) -> Iterator[tuple[tuple[str | int, ...], Parameter]]:
-    """List the recipe parameters of the file: path and value."""
-    tables: list[tuple[tuple[str | int, ...], dict[str, dict[str, Parameter]]]]
-    tables = [(("recipes",), table.recipes)]
-    tables += [(("override", n, "recipes"), entry.recipes) for n, entry in enumerate(table.override)]
-    for keys, recipes in tables:
-        for recipe, options in recipes.items():
-            for option, value in options.items():
-                yield (*keys, recipe, option), value
-
-
-def _explain(file: Path, text: str, error: ValidationError) -> tuple[str, str]:
-    """Turn the first complaint of the schema into a sentence and a hint."""
-    first = error.errors()[0]
-    keys, message = first["loc"], _lower(first["msg"])
-    if keys[0] in ("recipes", "override") and keys[-1] in ("str", "bool", "int", "float"):
-        keys, message = keys[:-1], "expected text, a number, true or false"
-    name = ".".join(str(key) for key in keys)
-    where = f"{file}, line {locate(text, keys)}"
-    if first["type"] == "extra_forbidden":
-        return f"{where}: unknown key {name}", nearest(str(keys[-1]), _known_keys(keys[:-1]))
-    found = first.get("input")
-    return f"{where}: {name} = {found!r}: {message}", ""
-
-
-def _known_keys(keys: tuple[str | int, ...]) -> list[str]:
-    """List the keys of the table at a path."""
-    tables: dict[str, type[BaseModel]] = {
-        "clio": ClioTable,
-        "data": DataTable,
-        "image": ImageTable,
-        "workflow": WorkflowTable,
-        "targets": TargetTable,
-        "associate": AssociateTable,
-        "override": OverrideTable,
-    }
-    model: type[BaseModel] = FileTable
-    if keys:
-        model = WhereTable if "where" in keys else tables.get(str(keys[0]), FileTable)
-    return list(model.model_fields)
-
-
-def _check_names(file: Path, text: str, table: FileTable) -> None:
-    """Refuse names of recipes and tags that do not exist."""
-    from pipeline.rules import RULES
-
-    recipe_tables: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [(("recipes",), table.recipes)]
-    recipe_tables += [(("override", n, "recipes"), o.recipes) for n, o in enumerate(table.override)]
-    for keys, names in recipe_tables:
-        for name in names:
-            if name not in RECIPES:
-                line = locate(text, (*keys, name))
-                raise ConfigError(f"{file}, line {line}: unknown recipe {name}", nearest(name, list(RECIPES)))
-    for name in table.associate:
-        if name not in RULES:
-            line = locate(text, ("associate", name))
-            raise ConfigError(f"{file}, line {line}: unknown tag {name}", nearest(name, list(RULES)))
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def _particular(wanted: Names) -> int:
+    """Rank what is said of a name: not at all, a pattern, or the name itself."""
+    if not wanted:
+        return 0
+    patterns = [wanted] if isinstance(wanted, str) else wanted
+    return 1 if any(set(pattern) & set("*?[") for pattern in patterns) else 2

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.associate import Candidate, choose, window_in_words
 from pipeline.config import Settings
+from pipeline.layers import Arguments, Given, Setter, holding, layers
 from pipeline.model import (
     Association,
     Frame,
@@ -17,10 +18,11 @@ from pipeline.model import (
     Night,
     Problem,
     ProductInput,
+    Scope,
     Stage,
     Step,
 )
-from pipeline.recipes import RECIPES, STAGES, InputRule, expected_products
+from pipeline.recipes import PER_DATASET, PER_EXPOSURE, RECIPES, STAGES, InputRule, expected_products
 from pipeline.rules import DAY_S, RULES, Rule
 
 CALIBRATIONS = "calibrations"
@@ -45,6 +47,8 @@ class Drafts:
     """Parameters given with a call of a stage; they win over the settings."""
     illum_of: Mapping[Stage, bool]
     """Whether a stage takes an ILLUM exposure, where a call said so."""
+    argued_by: Setter = Setter.CALL
+    """Where the arguments come from."""
     steps: dict[str, Step] = field(default_factory=dict)
     makers: dict[tuple[str, int | None], list[Maker]] = field(default_factory=lambda: defaultdict(list))
 
@@ -157,19 +161,26 @@ class Draft:
         if found.chosen:
             self.give([c.frame for c in candidates if c.name == found.chosen])
 
+    @property
+    def scope(self) -> Scope:
+        """What it works on, as settings name it."""
+        return Scope(
+            self.stage,
+            exposure=self.name if self.stage in PER_EXPOSURE else "",
+            template="" if self.stage in PER_DATASET else self.wanted.template,
+            dataset=self.dataset,
+            target=self.target,
+        )
+
+    def given(self) -> dict[str, Given]:
+        """Give the parameters of the step that are set on purpose, each with who set it."""
+        drafts = self.drafts
+        arguments = Arguments(drafts.arguments, drafts.argued_by)
+        return holding(layers(self.scope, self.ifu, drafts.settings, arguments))
+
     def parameters(self) -> dict[str, str]:
         """Give the parameters of the step that are set on purpose: option to value."""
-        row = STAGES[self.stage]
-        parameters = dict(row.parameters)
-        if self.ifu is not None:
-            parameters["nifu"] = str(self.ifu)
-        if self.stage is Stage.PREP_ALIGN:
-            parameters["filter"] = self.drafts.settings.table.workflow.filter_for_alignment
-        fixed = {name: parameters[name] for name in row.fixed}
-        parameters |= self.drafts.settings.parameters(
-            row.recipe, stage=self.stage, exposure=self.name, target=self.target, dataset=self.dataset
-        )
-        return parameters | {**self.drafts.arguments.get(self.stage, {}), **fixed}
+        return {option: given.value for option, given in self.given().items()}
 
     def done(self, makes: tuple[str, ...]) -> Step:
         """Make the step, check its set of frames against the recipe, and offer its products to others.
@@ -179,8 +190,8 @@ class Draft:
         makes : tuple of str
             Tags of the products that later steps look for.
         """
-        row = STAGES[self.stage]
-        parameters = self.parameters()
+        row, scope, set_ = STAGES[self.stage], self.scope, self.given()
+        parameters = {option: given.value for option, given in set_.items()}
         given = frozenset(item.tag for item in self.inputs)
         self.problems += _count_problems(self.id, row.recipe, self.inputs, self.ifus)
         if not self.ifus:
@@ -201,6 +212,9 @@ class Draft:
             expected=expected_products(self.stage, parameters, self.exposures, given),
             associations=tuple(self.associations),
             problems=tuple(self.problems),
+            environment=self.drafts.settings.environment(row.recipe, scope),
+            origins=tuple(sorted((option, each.by.value) for option, each in set_.items())),
+            scope=scope,
         )
         self.drafts.steps[step.id] = step
         fault = f"blocked: {step.problems[0].reason}" if step.problems else ""

@@ -1,5 +1,6 @@
 """The complete environment of a recipe's process: nothing is inherited. Pure."""
 
+import difflib
 import functools
 from datetime import datetime
 
@@ -9,6 +10,28 @@ LIBRARY_FOLDERS = {"linux/amd64": "x86_64-linux-gnu", "linux/arm64": "aarch64-li
 PINNED = {"linux/amd64": "glibc.cpu.hwcaps=-AVX2,-AVX512F,-FMA,-FMA4"}
 """Keeps glibc 2.36 from choosing other variants of exp, sin, pow on newer CPUs, 1 ulp apart."""
 
+VARIABLES = frozenset(
+    {
+        "MUSE_AIT_HACK_SLICE_NUMBER",
+        "MUSE_AUTOCAL_EXCLUDE_RAMAN",
+        "MUSE_BASICPROC_SKIP_GAIN_OVERRIDE",
+        "MUSE_BASICPROC_SKIP_NONLIN_CORR",
+        "MUSE_COLLAPSE_PIXTABLE",
+        "MUSE_COLLAPSE_USE_VARIANCE",
+        "MUSE_CPL_ERRORSTATE_NDUMP",
+        "MUSE_DAR_CORRECT_METHOD",
+        "MUSE_EXPERT_USER",
+        "MUSE_GEOMETRY_HORI_OFFSETS",
+        "MUSE_GEOMETRY_MASK_ROTATION",
+        "MUSE_GEOMETRY_NO_INVERSION",
+        "MUSE_GEOMETRY_PINHOLE_DY",
+        "MUSE_GEOMETRY_STD_GAP",
+        "MUSE_PIXTABLE_SAVE_AS_TABLE",
+        "MUSE_SUPERFLAT_POS",
+        "MUSE_TWILIGHT_SCALES",
+    }
+)
+"""Variables that a person may set: those that the text of libmuse 2.8.7 holds, without what is refused."""
 
 FREE = "free"
 """Stands for the number of threads in the key of a recipe that gives the same bits with any."""
@@ -18,7 +41,9 @@ TUNABLES = "GLIBC_TUNABLES"
 
 
 @functools.cache
-def environment(threads: int | None, numerics: str, platform: str) -> tuple[tuple[str, str], ...]:
+def environment(
+    threads: int | None, numerics: str, platform: str, chosen: tuple[tuple[str, str], ...] = ()
+) -> tuple[tuple[str, str], ...]:
     """Give the environment that is part of an action's key.
 
     Parameters
@@ -29,6 +54,8 @@ def environment(threads: int | None, numerics: str, platform: str) -> tuple[tupl
         `pinned` or `native`.
     platform : str
         Such as `linux/amd64`.
+    chosen : tuple of (str, str), optional
+        Variables of the MUSE library that a person set; see `refused_variable`.
     """
     variables = {
         "HOME": "/tmp",
@@ -41,7 +68,26 @@ def environment(threads: int | None, numerics: str, platform: str) -> tuple[tupl
     }
     if numerics == "pinned" and platform in PINNED:
         variables[TUNABLES] = PINNED[platform]
-    return tuple(sorted(variables.items()))
+    return tuple(sorted((variables | dict(chosen)).items()))
+
+
+def refused_variable(name: str) -> tuple[str, str]:
+    """Say why a variable may not be set for a recipe, and what to do; nothing for one that may.
+
+    Notes
+    -----
+    MUSE_DEBUG_* switch off what the recipes check, or write files of their own; a *_SKIP names a file to read
+    instead of computing, which no key would hold.
+    """
+    if name.startswith("MUSE_DEBUG_"):
+        return f"{name} is refused: it makes a recipe check less, or leave files nobody asked for", ""
+    if name.startswith("MUSE_") and name.endswith("_SKIP"):
+        return f"{name} is refused: it lets a recipe read a file that is no input of it", ""
+    if name in VARIABLES:
+        return "", ""
+    close = difflib.get_close_matches(name, sorted(VARIABLES), n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(VARIABLES))}"
+    return f"{name} is no variable that the MUSE library reads", hint
 
 
 def settled(variables: tuple[tuple[str, str], ...], cores: int) -> tuple[tuple[str, str], ...]:

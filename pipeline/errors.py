@@ -5,6 +5,7 @@ A message says what happened and why; `hint` says what to do. The top of the com
 
 import errno
 import os
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
@@ -48,10 +49,35 @@ class UsageError(PipelineError):
     exit_code = Exit.USAGE
 
 
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """Something wrong in a file of settings."""
+
+    line: int
+    """Counted from 1."""
+    message: str
+    hint: str = ""
+    """What to do, such as the nearest name that is known."""
+    keys: tuple[str | int, ...] = ()
+    """Path of tables and key; a number is the place in a list. Empty if the file cannot be read so far."""
+
+
 class ConfigError(PipelineError):
-    """The configuration file is missing, unreadable, or says something unknown."""
+    """The configuration file is missing, unreadable, or says something unknown.
+
+    Parameters
+    ----------
+    message, hint : str
+        As of every failure.
+    slips : tuple of Slip, optional
+        All that is wrong in the file.
+    """
 
     exit_code = Exit.USAGE
+
+    def __init__(self, message: str, hint: str = "", slips: tuple[Slip, ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.slips = slips
 
 
 class FramesError(PipelineError):

@@ -212,6 +212,19 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """What a step works on, in the words of a `where` of the settings; empty for what it is not of."""
+
+    stage: Stage
+    exposure: str = ""
+    """DATE-OBS, of a step that works on one exposure."""
+    template: str = ""
+    """TPL START of what it reduces; a step of a dataset has none."""
+    dataset: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A call of a recipe that may or may not be possible yet."""
 
@@ -232,6 +245,12 @@ class Step:
     associations: tuple[Association, ...] = ()
     problems: tuple[Problem, ...] = ()
     """Why it cannot run; empty if it can."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables of the MUSE library that a person set, sorted."""
+    origins: tuple[tuple[str, str], ...] = ()
+    """Option of each of its `parameters`, and who set it; see `pipeline.layers.Setter`."""
+    scope: Scope | None = None
+    """What it works on, as settings name it."""
 
     @property
     def upstream(self) -> tuple[str, ...]:

@@ -2,20 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
-from pipeline.config import Settings, locate, spell
+from pipeline.config import Settings, WhereTable, spell
+from pipeline.layers import Setter
 from pipeline.model import Stage
 from pipeline.recipes import PER_IFU, STAGES, StageRow
-
-
-class Setter(StrEnum):
-    """Who sets a parameter."""
-
-    CLIO = "clio"
-    """Step by step: it cannot be set."""
-    WORKFLOW = "workflow"
-    SETTINGS = "clio.toml"
+from pipeline.toml_lines import locate
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +65,29 @@ def _alignment_filter(row: StageRow, settings: Settings) -> Setting:
 
 def _by_settings(recipe: str, rows: tuple[StageRow, ...], settings: Settings) -> Iterator[Setting]:
     text = _text(settings)
-    for option, value in settings.table.recipes.get(recipe, {}).items():
-        line = locate(text, ("recipes", recipe, option))
-        yield Setting(option, spell(value), Setter.SETTINGS, _free(option, rows), line)
-    for number, override in enumerate(settings.table.override):
-        meant = tuple(row for row in rows if override.where.stage in (None, row.stage))
-        where = tuple((n, str(v)) for n, v in override.where.model_dump(mode="json").items() if v)
-        for option, value in override.recipes.get(recipe, {}).items():
+    if recipe in settings.table.recipes:
+        for option, value in settings.table.recipes[recipe].parameters.items():
+            line = locate(text, ("recipes", recipe, option))
+            yield Setting(option, spell(value), Setter.SETTINGS, _free(option, rows), line)
+    # The most particular comes last, as it wins.
+    for number, override in sorted(
+        enumerate(settings.table.override), key=lambda item: (item[1].where.rank, item[0])
+    ):
+        if recipe not in override.recipes:
+            continue
+        meant = tuple(row for row in rows if row.stage in override.where.stages)
+        where = words(override.where)
+        for option, value in override.recipes[recipe].parameters.items():
             line = locate(text, ("override", number, "recipes", recipe, option))
             yield Setting(option, spell(value), Setter.SETTINGS, _free(option, meant), line, where)
+
+
+def words(where: WhereTable) -> tuple[tuple[str, str], ...]:
+    """Give what a `where` names: word and names, joined by commas."""
+    named = where.model_dump(mode="json").items()
+    return tuple(
+        (word, ", ".join([names] if isinstance(names, str) else names)) for word, names in named if names
+    )
 
 
 def _free(option: str, rows: tuple[StageRow, ...]) -> tuple[Stage, ...]:

@@ -11,6 +11,7 @@ from pipeline.associate import group
 from pipeline.config import Settings
 from pipeline.doubts import doubts
 from pipeline.drafts import CALIBRATIONS, Draft, Drafts
+from pipeline.layers import Setter
 from pipeline.model import Dataset, Frame, Plan, Problem, Scan, Stage, Template
 from pipeline.rules import AO_MODES, RULES, TELLURIC_WINDOW_S, VIGNETTING_ENDS_MJD
 from pipeline.targets import by_target
@@ -28,6 +29,8 @@ def plan(
     settings: Settings,
     arguments: Mapping[Stage, Mapping[str, str]] = MappingProxyType({}),
     illum_of: Mapping[Stage, bool] = MappingProxyType({}),
+    *,
+    argued_by: Setter = Setter.CALL,
 ) -> Plan:
     """Plan the whole reduction.
 
@@ -41,6 +44,8 @@ def plan(
         Parameters given with a call of a stage: option to value by stage.
     illum_of : mapping, optional
         Whether a stage takes an ILLUM exposure, where a call said so.
+    argued_by : Setter, optional
+        Where these arguments come from.
 
     Returns
     -------
@@ -49,7 +54,7 @@ def plan(
     """
     named, excluded = by_target(found.frames, settings.table.targets)
     kept, problems = _selected(named, settings)
-    drafts = Drafts(group(kept), settings, arguments, illum_of)
+    drafts = Drafts(group(kept), settings, arguments, illum_of, argued_by)
     _plan_biases(drafts)
     if settings.table.workflow.dark:
         _plan_darks(drafts)

@@ -273,6 +273,12 @@ STAGES = {
 PER_IFU = frozenset({Stage.BIAS, Stage.DARK, Stage.FLAT, Stage.WAVE, Stage.LSF, Stage.SCIBASIC})
 """Stages that call their recipe once an IFU: less memory, smaller blast radius, exact hits."""
 
+PER_EXPOSURE = frozenset({Stage.SCIBASIC, Stage.STANDARD, Stage.SKY, Stage.PREP_ALIGN, Stage.SCIPOST_PEREXPO})
+"""Stages whose steps work on one exposure, and go by its name."""
+
+PER_DATASET = frozenset({Stage.ALIGN, Stage.SCIPOST, Stage.COMBINE})
+"""Stages whose steps work on a dataset, and go by its name."""
+
 SKY_PRODUCTS = ("SKY_MASK", "SKY_IMAGE", "SKY_SPECTRUM", "SKY_LINES", "SKY_CONTINUUM")
 """Saved by muse_scipost for each exposure with `save=skymodel`."""
 

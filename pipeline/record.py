@@ -91,7 +91,7 @@ def make_action(
         image=image.config_digest,
         platform=image.platform,
         parameters=effective.values,
-        environment=environment(recipe.threads, numerics, image.platform),
+        environment=environment(recipe.threads, numerics, image.platform, step.environment),
         inputs=tuple(ActionInput(item.tag, item.name, item.data_digest) for item in inputs),
         outputs=_outputs(step),
         numerics=numerics,

@@ -13,13 +13,14 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.conduct import Conductor, Did, Event, Tools, failure
-from pipeline.config import Settings, check_parameters, load, spell
+from pipeline.config import Settings, load, spell
 from pipeline.engine import Engine, RecipeImage
 from pipeline.engines.deferred import DeferredEngine
-from pipeline.errors import ConfigError, Exit, FramesError, Interrupted, UsageError
+from pipeline.errors import ConfigError, Exit, FramesError, Interrupted, Slip, UsageError
 from pipeline.forecast import Forecast, forecast
 from pipeline.frame_memo import FrameMemo
-from pipeline.image import ImageLibrary
+from pipeline.image import ImageLibrary, RecipeParameter
+from pipeline.layers import Setter
 from pipeline.lock import Lock, read_lock, resolve_image
 from pipeline.locked import Locked, keep_lock
 from pipeline.model import Plan, Problem, Scan, Stage
@@ -31,7 +32,8 @@ from pipeline.record import software
 from pipeline.replacing import sweep_partial
 from pipeline.resolve import Resolver
 from pipeline.scan import scan
-from pipeline.selections import check_selections
+from pipeline.selections import selection_slips
+from pipeline.slips import parameter_slips, refusal
 from pipeline.stages import stretch
 from pipeline.standing import Beginning, Relied
 from pipeline.tags import Kind
@@ -128,6 +130,7 @@ class Reduction:
         )
         self._arguments: dict[Stage, dict[str, str]] = {}
         self._illum: dict[Stage, bool] = {}
+        self._argued_by = Setter.CALL
         self._may_pin = True
 
     @classmethod
@@ -204,12 +207,21 @@ class Reduction:
         """
         found = self.scan()
         _require_raw(found)
-        made = make_plan(found, self.settings, self._arguments, self._illum)
-        check_parameters(self.settings, lambda recipe, *option: self._check(recipe, (option,)))
-        check_selections(self.settings, found, made)
+        made = make_plan(found, self.settings, self._arguments, self._illum, argued_by=self._argued_by)
+        slips = (*self.parameter_slips(), *selection_slips(self.settings, found, made))
+        if slips:
+            raise refusal(self.settings.file, sorted(slips, key=lambda slip: slip.line))
         for recipe, options in {(step.recipe, step.parameters) for step in made.steps}:
             self._check(recipe, options)
         return made
+
+    def parameter_slips(self) -> tuple[Slip, ...]:
+        """Check the recipe parameters of the settings against what the recipes of the image take."""
+        document = self.settings.table.model_dump(exclude_unset=True)
+        if not {"recipes", "override"} & document.keys():
+            return ()  # without asking the image
+        text = self.settings.file.read_text(encoding="utf-8")
+        return tuple(parameter_slips(text, document, self._known_parameters))
 
     def forecast(self, plan: Plan | None = None) -> tuple[Forecast, ...]:
         """Say for each step of the plan whether it is a hit, a miss or blocked, and why; runs nothing."""
@@ -452,8 +464,11 @@ class Reduction:
         locked.check(plan, wanted, self.resolver, self.store, self.image)
         return locked
 
+    def _known_parameters(self, recipe: str) -> tuple[RecipeParameter, ...]:
+        return self.library.parameters(self.image, self.engine, recipe)
+
     def _check(self, recipe: str, options: tuple[tuple[str, str], ...]) -> None:
-        effective(recipe, self.library.parameters(self.image, self.engine, recipe), options)
+        effective(recipe, self._known_parameters(recipe), options)
 
     def _with(self, stage: Stage, **parameters: str | float | bool | None) -> tuple[Made, ...]:
         """Run a stage with parameters of its recipe; they hold for this object's later calls too."""

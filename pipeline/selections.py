@@ -4,19 +4,20 @@ Reads the file of the settings only to name the line of a slip.
 """
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 
 from pipeline.associate import group
-from pipeline.config import Settings, WhereTable, locate
-from pipeline.errors import ConfigError
-from pipeline.model import Frame, Plan, Scan, Stage, Step
+from pipeline.config import Settings, WhereTable, is_named
+from pipeline.errors import Slip
+from pipeline.model import Frame, Plan, Scan, Scope
 from pipeline.rules import RULES
 from pipeline.tags import Kind
 from pipeline.targets import is_like, target_of
+from pipeline.toml_lines import Keys, locate
 
 
-def check_selections(settings: Settings, found: Scan, made: Plan) -> None:
-    """Refuse settings that would have no effect on these frames.
+def selection_slips(settings: Settings, found: Scan, made: Plan) -> tuple[Slip, ...]:
+    """Find settings that would have no effect on these frames.
 
     Parameters
     ----------
@@ -27,10 +28,10 @@ def check_selections(settings: Settings, found: Scan, made: Plan) -> None:
     made : Plan
         Its steps.
 
-    Raises
-    ------
-    ConfigError
-        A mode, IFU, target, exposure, dataset, stage or calibration that fits nothing; with file and line.
+    Returns
+    -------
+    tuple of Slip
+        Modes, IFUs, targets, exposures, templates, datasets, stages and calibrations that fit nothing.
 
     Notes
     -----
@@ -39,16 +40,11 @@ def check_selections(settings: Settings, found: Scan, made: Plan) -> None:
     slips = [*_modes(settings, found), *_ifus(settings, found), *_calibrations(settings, found)]
     if any(frame.tag == "OBJECT" for frame in found.frames):
         slips += [*_targets(settings, found), *_overrides(settings, found, made)]
-    for keys, message, hint in slips:
-        line = locate(settings.file.read_text(encoding="utf-8"), keys)
-        raise ConfigError(f"{settings.file}, line {line}: {message}", hint)
+    text = settings.file.read_text(encoding="utf-8") if slips else ""
+    return tuple(Slip(locate(text, keys), message, hint, keys) for keys, message, hint in slips)
 
 
-OF_DATASETS = frozenset({Stage.ALIGN, Stage.SCIPOST, Stage.COMBINE})
-"""Stages whose steps go by the name of a dataset."""
-
-_Keys = tuple[str | int, ...]
-_Slips = Iterator[tuple[_Keys, str, str]]
+_Slips = Iterator[tuple[Keys, str, str]]
 """Where in the file, what is wrong, and a hint."""
 
 
@@ -102,33 +98,56 @@ def _targets(settings: Settings, found: Scan) -> _Slips:
 
 
 def _overrides(settings: Settings, found: Scan, made: Plan) -> _Slips:
-    blocks = {f.exposure: f.block for f in found.frames if f.kind is Kind.RAW and f.exposure}
+    exposures = {f.exposure for f in found.frames if f.kind is Kind.RAW and f.exposure}
     for number, override in enumerate(settings.table.override):
-        where = override.where
-        steps = [step for step in made.steps if step.recipe in override.recipes]
-        if not steps or any(where.fits(*_place(step, blocks)) for step in steps):
+        where, keys = override.where, ("override", number, "where")
+        scopes = [s.scope for s in made.steps if s.scope and s.recipe in override.recipes]
+        if not scopes:
             continue  # of a recipe that is not in use nothing can be said
-        is_planned = any(_place(step, blocks)[1] == where.exposure for step in made.steps)
-        if where.exposure in blocks and not is_planned:
-            continue  # left out for now, by its target or its mode
-        yield ("override", number, "where"), *_without_step(where, [_place(step, blocks) for step in steps])
+        if not any(where.fits(scope) for scope in scopes):
+            planned = {step.scope.exposure for step in made.steps if step.scope}
+            if not _all_of(
+                where.exposure, exposures - planned
+            ):  # left out for now, by its target or its mode
+                yield keys, *_without_step(where, scopes)
+            continue
+        for word in _WORDS:
+            names = getattr(where, word)
+            for name in names if isinstance(names, list) else ():
+                if not any(is_named(name, getattr(scope, word)) for scope in scopes):
+                    what = f"no step of its recipes has {word} = {name!r}: naming it changes nothing"
+                    yield (*keys, word), what, _nearest(name, _known(scopes, word))
 
 
-def _place(step: Step, blocks: Mapping[str, str]) -> tuple[Stage, str, str, str]:
-    """Say where a step stands: stage, exposure (or template, or dataset), target and dataset."""
-    name = step.unit.removesuffix(f":{step.ifus[0]:02d}") if len(step.ifus) == 1 else step.unit
-    dataset = name if step.stage in OF_DATASETS else blocks.get(name, "")
-    return step.stage, name, step.target, dataset
+_WORDS = ("exposure", "template", "dataset", "target")
 
 
-def _without_step(where: WhereTable, places: list[tuple[Stage, str, str, str]]) -> tuple[str, str]:
+def _all_of(wanted: str | list[str], names: Collection[str]) -> bool:
+    """Tell whether all that is named is among some names."""
+    patterns = [wanted] if isinstance(wanted, str) else wanted
+    return all(any(is_named(pattern, name) for name in names) for pattern in patterns)
+
+
+def _without_step(where: WhereTable, scopes: list[Scope]) -> tuple[str, str]:
     """Name the first word that fits no step, or all of them if each fits some."""
-    for number, word in enumerate(("stage", "exposure", "target", "dataset")):
-        wanted, known = getattr(where, word), {str(place[number]) for place in places}
-        if wanted and wanted not in known:
-            what = f"no step of its recipes has {word} = {str(wanted)!r}: the override changes nothing"
-            return what, _nearest(wanted, known)
+    for word in _WORDS:
+        wanted, known = getattr(where, word), _known(scopes, word)
+        if wanted and not any(is_named(wanted, name) for name in known):
+            shown = wanted if isinstance(wanted, str) else ", ".join(wanted)
+            what = f"no step of its recipes has {word} = {shown!r}: the override changes nothing"
+            return what, _elsewhere(wanted, word, scopes) or _nearest(shown, known)
     return "no step is of all that it names: the override changes nothing", ""
+
+
+def _elsewhere(wanted: str | list[str], word: str, scopes: list[Scope]) -> str:
+    """Say under which word these steps have that name."""
+    others = (w for w in _WORDS if w != word and any(is_named(wanted, n) for n in _known(scopes, w)))
+    found = next(others, "")
+    return f"it is a {found}: where = {{ {found} = ... }}" if found else ""
+
+
+def _known(scopes: list[Scope], word: str) -> set[str]:
+    return {name for scope in scopes if (name := getattr(scope, word))}
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

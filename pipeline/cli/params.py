@@ -101,7 +101,7 @@ class _Side:
 
 def _require(recipe: str, sides: list[_Side]) -> None:
     """Refuse a recipe that none of the images has."""
-    from pipeline.config import nearest
+    from pipeline.slips import nearest
 
     known = sorted({name for side in sides for name in side.versions})
     if recipe not in known:

@@ -269,6 +269,9 @@ PURE = (
     "keywords",
     "parameters",
     "targets",
+    "layers",
+    "slips",
+    "toml_lines",
 )
 SHELL = frozenset({"os", "shutil", "subprocess", "socket", "time", "random", "datetime", "tempfile"})
 

@@ -7,7 +7,14 @@ from fakes import Workspace
 from typer.testing import CliRunner
 
 from pipeline.cli.app import app
-from pipeline.environment import FREE, clock_environment, environment, settled
+from pipeline.environment import (
+    FREE,
+    VARIABLES,
+    clock_environment,
+    environment,
+    refused_variable,
+    settled,
+)
 from pipeline.model import Stage
 from pipeline.recipes import RECIPES
 
@@ -91,3 +98,26 @@ def test_a_run_records_its_whole_environment_and_show_tells_it(
     assert all(f"  {name} = {value}\n" in shown for name, value in given)
     assert f"numerics {numerics}\n" in shown
     assert f"  clock       {clock} at {run.clock_at}\n" in shown or clock == "real"
+
+
+def test_a_variable_of_the_library_that_a_person_sets_is_part_of_the_key_and_reaches_the_recipe(
+    narrow: Workspace,
+) -> None:
+    """Promise 3."""
+    narrow.run(Stage.BIAS)
+    narrow.configure('[recipes.muse_bias.environment]\nMUSE_BASICPROC_SKIP_NONLIN_CORR = "1"\n')
+
+    summary = narrow.run(Stage.BIAS)
+
+    run = summary.events[0].run
+    assert run is not None
+    assert summary.ran == 1
+    with narrow.open() as reduction:
+        action = reduction.store.action(run.action)
+    assert dict(action.environment)["MUSE_BASICPROC_SKIP_NONLIN_CORR"] == "1"
+    assert dict(narrow.engine.seen[-1].request.environment)["MUSE_BASICPROC_SKIP_NONLIN_CORR"] == "1"
+
+
+@pytest.mark.parametrize("name", sorted(VARIABLES))
+def test_a_variable_of_the_table_may_be_set(name: str) -> None:
+    assert refused_variable(name) == ("", "")

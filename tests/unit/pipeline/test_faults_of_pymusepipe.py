@@ -332,8 +332,8 @@ WITHOUT_EFFECT = {
     ),
     "recipe-of-stage": (
         '[[override]]\nwhere = {stage = "bias"}\nrecipes.muse_scipost.dx = 1\n',
-        "line 2: no step of its recipes has stage = 'bias': the override changes nothing",
-        "there are prep_align, scipost, scipost_perexpo",
+        "line 3: no step of muse_scipost has stage = 'bias': the override changes nothing",
+        "stages that call it: prep_align, scipost, scipost_perexpo",
     ),
     "target-of-exposure": (
         f'[[override]]\nwhere = {{exposure = "{FIRST}", stage = "scipost"}}\nrecipes.muse_scipost.dx = 1\n',
@@ -360,7 +360,7 @@ def test_f17_a_setting_that_fits_nothing_is_refused_with_file_and_line(
     """pymusepipe#11, #13, #17: names are confused and "0/0" are selected; here such a name is an error."""
     narrow.configure(text)
 
-    with narrow.open() as mypipe, pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as caught, narrow.open() as mypipe:
         mypipe.run_recipes()
 
     assert caught.value.exit_code is Exit.USAGE

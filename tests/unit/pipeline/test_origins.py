@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from pipeline.config import Settings, load
+from pipeline.layers import Setter
 from pipeline.model import Stage
-from pipeline.origins import Setter, Setting, settings_of
+from pipeline.origins import Setting, settings_of
 
 
 def settings(folder: Path, text: str) -> Settings:

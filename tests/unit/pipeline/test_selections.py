@@ -6,7 +6,7 @@ from fakes import Workspace
 
 from pipeline.model import Frame, Scan, Stage
 from pipeline.plan import plan
-from pipeline.selections import check_selections
+from pipeline.selections import selection_slips
 
 FRAMES = night_frames()
 FIRST, SECOND = (f.exposure for f in FRAMES if f.tag == "OBJECT")
@@ -16,7 +16,7 @@ FLAT = next(f for f in FRAMES if f.tag == "FLAT")
 NO_SLIPS = {
     "exposure": f'[[override]]\nwhere = {{exposure = "{FIRST}"}}\nrecipes.muse_scipost.dx = 1\n',
     "standard": f'[[override]]\nwhere = {{exposure = "{STD.exposure}"}}\nrecipes.muse_standard.filter = ""\n',
-    "template": f'[[override]]\nwhere = {{exposure = "{FLAT.template}"}}\nrecipes.muse_flat.order = 4\n',
+    "template": f'[[override]]\nwhere = {{template = "{FLAT.template}"}}\nrecipes.muse_flat.order = 4\n',
     "dataset-of-scibasic": '[[override]]\nwhere = {dataset = "1001"}\nrecipes.muse_scibasic.crop = true\n',
     "everything": "[[override]]\nwhere = {}\nrecipes.muse_bias.nlow = 2\n",
     "recipe-not-in-use": '[[override]]\nwhere = {stage = "dark"}\nrecipes.muse_dark.nlow = 2\n',
@@ -39,7 +39,7 @@ def check(workspace: Workspace, text: str, frames: tuple[Frame, ...] = FRAMES) -
     workspace.configure(text)
     with workspace.open() as reduction:
         found = Scan(frames, (), (), ())
-        check_selections(reduction.settings, found, plan(found, reduction.settings))
+        assert selection_slips(reduction.settings, found, plan(found, reduction.settings)) == ()
 
 
 @pytest.mark.parametrize("text", NO_SLIPS.values(), ids=NO_SLIPS)
@@ -66,3 +66,23 @@ def test_an_exposure_whose_ifus_are_not_reduced_is_blocked(narrow: Workspace) ->
     assert [problem.reason for problem in step.problems] == [
         f"none of the IFUs to reduce is live in {other.exposure}"
     ]
+
+
+def test_a_name_in_a_list_that_fits_nothing_is_a_slip(narrow: Workspace) -> None:
+    text = f'[[override]]\nwhere = {{exposure = ["{FIRST}", "2023-02-26T01:26:42*"]}}\n'
+    narrow.configure(text + "recipes.muse_scipost.dx = 1\n")
+    with narrow.open() as reduction:
+        found = Scan(FRAMES, (), (), ())
+        (slip,) = selection_slips(reduction.settings, found, plan(found, reduction.settings))
+
+    assert slip.message.startswith("no step of its recipes has exposure = '2023-02-26T01:26:42*': naming it")
+    assert (slip.line, slip.hint) == (2, f"did you mean {SECOND}?")
+
+
+def test_a_template_that_is_named_as_an_exposure_is_told_apart(narrow: Workspace) -> None:
+    narrow.configure(f'[[override]]\nwhere.exposure = "{FLAT.template}"\nrecipes.muse_flat.order = 4\n')
+    with narrow.open() as reduction:
+        found = Scan(FRAMES, (), (), ())
+        (slip,) = selection_slips(reduction.settings, found, plan(found, reduction.settings))
+
+    assert slip.hint == "it is a template: where = { template = ... }"
