@@ -34,7 +34,7 @@ from pipeline.resolve import Resolver
 from pipeline.scan import scan
 from pipeline.selections import selection_slips
 from pipeline.slips import parameter_slips, refusal
-from pipeline.stages import stretch
+from pipeline.stages import EVERYTHING, Only, narrowed, stretch
 from pipeline.standing import Beginning, Relied
 from pipeline.tags import Kind
 from provenance.errors import StoreDamaged, StoreFull, StoreUnwritable
@@ -223,10 +223,10 @@ class Reduction:
         text = self.settings.file.read_text(encoding="utf-8")
         return tuple(parameter_slips(text, document, self._known_parameters))
 
-    def forecast(self, plan: Plan | None = None) -> tuple[Forecast, ...]:
+    def forecast(self, plan: Plan | None = None, only: Only | None = None) -> tuple[Forecast, ...]:
         """Say for each step of the plan whether it is a hit, a miss or blocked, and why; runs nothing."""
         found: dict[str, Forecast] = {}
-        for step in (plan or self.plan()).steps:
+        for step in narrowed(plan or self.plan(), only or EVERYTHING).steps:
             found[step.id] = forecast(step, found, self.resolver, self.store)
         return tuple(found.values())
 
@@ -239,6 +239,7 @@ class Reduction:
         argv: tuple[str, ...] = (),
         jobs: int | None = None,
         *,
+        only: Only = EVERYTHING,
         retry_failed: bool = False,
         as_locked: AsLocked = AsLocked.NO,
     ) -> Summary:
@@ -254,6 +255,8 @@ class Reduction:
             The command, for the record.
         jobs : int, optional
             Recipes at once; by default as the settings say, else one a core.
+        only : Only
+            Targets and datasets to reduce, with the calibrations they need; by default all.
         retry_failed : bool
             Try again what failed for a cause that stays: the same inputs, parameters and image end the
             same way, unless the machine was to blame.
@@ -270,6 +273,8 @@ class Reduction:
         ------
         FramesError, EngineUnavailable, ImageError, ProvenanceError
             Nothing can go on.
+        UsageError
+            No exposure belongs to a target or dataset that is asked for.
         NotAsLocked
             Something else than what the lock says would be done.
         Interrupted
@@ -282,6 +287,7 @@ class Reduction:
         self._may_pin = as_locked is AsLocked.NO
         lock = read_lock(self.settings.lock)  # if it is damaged it is said now, and not hours later
         plan = self.plan()
+        part = narrowed(plan, only)
         locked = self._held_against(lock, as_locked, plan, wanted)
         invocation = self.store.new_run_id()
         tools = Tools(
@@ -291,7 +297,7 @@ class Reduction:
             retry_failed=retry_failed,
             locked=locked,
         )
-        conductor = Conductor(plan, wanted, tools)
+        conductor = Conductor(part, wanted, tools)
         table = self.settings.table.clio
         memory = None if table.memory_gb is None else round(table.memory_gb * 1e9)
         exit_status: int | None = None

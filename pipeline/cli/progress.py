@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from pipeline.forecast import Forecast
     from pipeline.model import Stage
     from pipeline.reduce import Reduction
+    from pipeline.stages import Only
 
 
 @contextlib.contextmanager
 def watching(
-    reduction: "Reduction", stages: "tuple[Stage, ...]", *, as_json: bool = False
+    reduction: "Reduction", stages: "tuple[Stage, ...]", *, only: "Only | None" = None, as_json: bool = False
 ) -> "Iterator[Callable[[Event], None]]":
     """Give what listens to a run: it shows progress, and stops the recipes first when asked to stop."""
     with stopping(reduction.cancel):
         if as_json or not OUTPUT.shows_progress:
             yield _json_lines if as_json else _lines
         else:
-            with _progress(reduction, stages) as listen:
+            with _progress(reduction, stages, only) as listen:
                 yield listen
 
 
@@ -74,7 +75,9 @@ def _json_lines(event: "Event") -> None:
 
 
 @contextlib.contextmanager
-def _progress(reduction: "Reduction", stages: "tuple[Stage, ...]") -> "Iterator[Callable[[Event], None]]":
+def _progress(
+    reduction: "Reduction", stages: "tuple[Stage, ...]", only: "Only | None"
+) -> "Iterator[Callable[[Event], None]]":
     """Show a bar with the time left, and a line for each recipe that runs."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
@@ -97,7 +100,7 @@ def _progress(reduction: "Reduction", stages: "tuple[Stage, ...]") -> "Iterator[
             nonlocal done
             if event.did is Did.STARTED:
                 if not expected:  # only now is it worth asking: a run of hits is over before
-                    wanted = [f for f in reduction.forecast() if f.step.stage in stages]
+                    wanted = [f for f in reduction.forecast(only=only) if f.step.stage in stages]
                     expected.update((f.step.id, _expected_s(reduction, f)) for f in wanted)
                     bars.update(overall, total=sum(expected.values()))
                 about = f"about {expected.get(event.step.id, 0):.0f} s"

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Engine, Json, JsonLines, Workspace, find_workspace, open_reduction
+from pipeline.cli.options import (
+    Datasets,
+    Engine,
+    Json,
+    JsonLines,
+    Targets,
+    Workspace,
+    find_workspace,
+    open_reduction,
+)
 from pipeline.cli.output import OUTPUT, print_json
 from pipeline.cli.progress import watching
 
@@ -36,6 +45,8 @@ def plan(
     stages: Stages = None,
     first: First = "",
     last: Last = "",
+    target: Targets = None,
+    dataset: Datasets = None,
     why: Annotated[bool, typer.Option("--why", help="Name first what began it, down to its cause.")] = False,
     workspace: Workspace = None,
     as_json: Json = False,
@@ -45,11 +56,12 @@ def plan(
     Example: `clio plan --last prep_align --why`
     """
     from pipeline.cli.questions import teller
+    from pipeline.stages import Only
 
     wanted = _stages(stages, first, last)
     with open_reduction(workspace) as reduction:
         planned = reduction.plan()
-        every = reduction.forecast(planned)
+        every = reduction.forecast(planned, Only.named(target or (), dataset or ()))
         found = [f for f in every if f.step.stage in wanted]
         shown = {f.step.id for f in found}
         causes = teller(reduction, {f.step.id: f for f in every}).root_causes() if why else ()
@@ -78,6 +90,8 @@ def run(
     stages: Stages = None,
     first: First = "",
     last: Last = "",
+    target: Targets = None,
+    dataset: Datasets = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Recipes at once.")] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed with the same inputs before.")
@@ -97,14 +111,19 @@ def run(
     What was reduced is pinned in clio.lock. With --locked anything else is refused before it begins, with
     exit code 2, or 3 if only frames differ; products that have other data than the lock says end with 7.
 
-    Example: `clio run --last prep_align`
+    With --target or --dataset only these are reduced, with the calibrations that they need.
+
+    Example: `clio run --last prep_align --target "NGC 300"`
     """
+    from pipeline.stages import Only
     from pipeline.standing import Beginning, Standing, keep, recall
 
     began = time.monotonic()
     wanted = _stages(stages, first, last)
+    only = Only.named(target or (), dataset or ())
+    asked = (*wanted, *only.words)
     folder = find_workspace(workspace)
-    if not as_json and not locked and (standing := recall(folder, wanted)) is not None:
+    if not as_json and not locked and (standing := recall(folder, asked)) is not None:
         for remark in standing.remarks:
             OUTPUT.say(remark)
         _print_nothing_to_run(standing.hits, time.monotonic() - began)
@@ -119,15 +138,18 @@ def run(
     beginning = Beginning.now(settings.store)
     with (
         Reduction(settings, engine=engine) as reduction,
-        watching(reduction, wanted, as_json=as_json) as listen,
+        watching(reduction, wanted, only=only, as_json=as_json) as listen,
     ):
         summary = reduction.run(
-            *(wanted, listen, tuple(sys.argv), jobs), retry_failed=retry_failed, as_locked=as_locked
+            *(wanted, listen, tuple(sys.argv), jobs),
+            only=only,
+            retry_failed=retry_failed,
+            as_locked=as_locked,
         )
         relied = None if locked else reduction.relied(summary, beginning)
         if relied is not None:
             said = (*(f"problem: {problem}" for problem in summary.problems), *summary.remarks)
-            keep(folder, wanted, Standing(summary.hits, said), relied)
+            keep(folder, asked, Standing(summary.hits, said), relied)
         if reduction.engine.is_open and not as_json:
             OUTPUT.say(f"engine: {reduction.engine.name} {reduction.engine.version()}")
     if as_json:
@@ -140,16 +162,19 @@ def run(
         raise error
 
 
-def status(workspace: Workspace = None, as_json: Json = False) -> None:
+def status(
+    target: Targets = None, dataset: Datasets = None, workspace: Workspace = None, as_json: Json = False
+) -> None:
     """Say where things stand, stage by stage.
 
     Example: `clio status`
     """
     from pipeline.cli.sheets import counted
+    from pipeline.stages import Only
     from pipeline.why import caveats
 
     with open_reduction(workspace) as reduction:
-        found = reduction.forecast()
+        found = reduction.forecast(only=Only.named(target or (), dataset or ()))
         last = reduction.store.last_invocation(str(reduction.settings.root))
     stages: dict[str, Counter[str]] = {}
     for f in found:
@@ -198,6 +223,7 @@ def _forecast_document(found: "Forecast") -> dict[str, Any]:
         "recipe": found.step.recipe,
         "unit": found.step.unit,
         "target": found.step.target,
+        "dataset": found.step.dataset,
         "outcome": found.outcome.value,
         "why": list(found.why),
         "waits_for": list(found.roots),
