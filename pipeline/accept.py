@@ -103,7 +103,7 @@ def _ending(result: EngineResult, errors: list[str]) -> tuple[str, str]:
         case Ending.OUT_OF_MEMORY:
             return (
                 "out of memory",
-                "the recipe met its memory limit; raise [clio] memory_gb, or reduce fewer IFUs",
+                "the recipe met its memory limit; give it more (--memory), or reduce fewer IFUs",
             )
         case Ending.TIMEOUT:
             return (

@@ -9,23 +9,25 @@ from pathlib import Path
 
 from pipeline.accept import Given, Verdict, accept
 from pipeline.config import Settings
+from pipeline.costs import OUT_OF_MEMORY, Costs, Duration
 from pipeline.engine import Engine, RecipeImage
 from pipeline.errors import PipelineError
 from pipeline.execute import Ran, execute, not_run, unfit
 from pipeline.forecast import Forecast, Outcome, forecast
-from pipeline.host import cores, free_memory_bytes
+from pipeline.hashing import Reader, reading_ahead
+from pipeline.host import cores
 from pipeline.locked import Known, Locked
 from pipeline.model import FrameInput, Plan, ProductInput, Stage, Step
 from pipeline.publish import publish, withdraw
-from pipeline.recipes import RECIPES, TYPICAL_S
 from pipeline.record import Job, make_call, record
 from pipeline.resolve import Resolver
-from pipeline.schedule import Task, run_tasks
+from pipeline.schedule import After, Budget, Grant, Task, run_tasks
 from pipeline.stages import needed
 from pipeline.tags import Kind
+from pipeline.timeleft import Left, TimeLeft
 from provenance.errors import StoreFull, StoreLocked
 from provenance.files import writing_to
-from provenance.model import Run
+from provenance.model import OutputFile, Run
 from provenance.store import Store
 
 _FULL_BELOW = 32 * 1024**2
@@ -43,6 +45,8 @@ class Did(StrEnum):
     BLOCKED = "blocked"
     STARTED = "started"
     """Not an end: it runs now."""
+    AGAIN = "again"
+    """Not an end: it ran out of memory, and is run once more, alone and with all there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,10 @@ class Event:
     run: Run | None = None
     is_different: bool = False
     """Whether it failed because what it made is not what the lock says."""
+    expected_s: float | None = None
+    """Seconds it is expected to take, for a start."""
+    left: Left | None = None
+    """Where the whole stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,8 @@ class Tools:
     """Try again what failed for a cause that stays."""
     locked: Locked | None = None
     """What has to come of every step; None if nothing says so."""
+    has_limits: bool = False
+    """Whether a recipe is held to the memory it is granted; without, nobody said how much there is."""
 
 
 class Conductor:
@@ -96,10 +106,12 @@ class Conductor:
         self._tools = tools
         self._forecasts: dict[str, Forecast] = {}
         self._lock = threading.Lock()
+        self._costs = Costs(tools.store.costs, lambda step: tools.resolver.parameters(step).values)
+        self._outlook: TimeLeft | None = None
         self.events: list[Event] = []
         """The end of every wanted step, in the order in which they came."""
 
-    def __call__(self, jobs: int | None = None, memory_bytes: int | None = None) -> None:
+    def __call__(self, budget: Budget) -> None:
         """Carry it out.
 
         Raises
@@ -109,14 +121,18 @@ class Conductor:
         """
         self._settle_what_is_known()
         left = {id_: step for id_, step in self._steps.items() if id_ not in self._forecasts}
-        run_tasks(
-            tuple(Task(step.id, step.upstream) for step in _most_urgent_first(left)),
-            self._do,
-            self._memory,
-            jobs=jobs or cores(),
-            memory_bytes=memory_bytes or free_memory_bytes() * 9 // 10,
-            cancel=self._tools.cancel,
-        )
+        durations = {id_: self._duration(step) for id_, step in left.items()}
+        expected = ((step.id, step.upstream, durations[step.id]) for step in left.values())
+        self._outlook = TimeLeft(expected, budget.jobs)
+        order = _most_urgent_first(left, durations)
+        with reading_ahead(order, self._tools.resolver.digests, 4 * budget.jobs) as reader:
+            run_tasks(
+                tuple(Task(step.id, step.upstream) for step in order),
+                lambda id_, grant: self._begin(id_, grant, reader),
+                self._memory,
+                budget,
+                self._tools.cancel,
+            )
 
     @property
     def believed(self) -> tuple[Run, ...]:
@@ -152,7 +168,11 @@ class Conductor:
             in_full=in_full,
         )
 
-    def _do(self, id_: str) -> None:
+    def _begin(self, id_: str, grant: Grant, reader: Reader) -> After:
+        reader.begun()
+        return self._do(id_, grant)
+
+    def _do(self, id_: str, grant: Grant) -> After:
         step, locked = self._steps[id_], self._tools.locked
         found = self._forecast(step)
         refused = locked.refusal(step, found.job) if locked and found.job else ""
@@ -161,12 +181,14 @@ class Conductor:
         elif found.outcome is Outcome.MISS and step.stage not in self._wanted:
             why = f"{step.id} is not made yet ({found.why[0]}): run {step.stage} first"
             self._forecasts[id_] = Forecast(step, Outcome.BLOCKED, (why,))
+            self._is_over(id_)
         elif found.outcome is Outcome.MISS and found.job is not None:
-            self._run(found, found.job)
+            return self._run(found, found.job, grant)
         else:
             self._end(found, _did(found))
+        return After.DONE
 
-    def _run(self, found: Forecast, job: Job) -> None:
+    def _run(self, found: Forecast, job: Job, grant: Grant) -> After:
         store, cancel = self._tools.store, self._tools.cancel
         try:
             with store.claim(job.action.key, cancel) as waited:
@@ -176,24 +198,34 @@ class Conductor:
                     why = ("made by another run meanwhile",)
                     hit = replace(found, outcome=Outcome.HIT, run=known.run, why=why, accepted=known.accepted)
                     self._end(hit, Did.HIT)
-                    return
+                    return After.DONE
                 if cancel.is_set():
-                    return
+                    return After.DONE
                 if not waited:
                     self._tell(Event(found.step, Did.STARTED, found.why))
-                    run = carry_out(job, self._tools)
+                    run = carry_out(job, self._tools, grant)
         except StoreLocked:
             if cancel.is_set():
-                return  # the wait for somebody else's run was given up, as asked
+                return After.DONE  # the wait for somebody else's run was given up, as asked
             raise
         if waited:
             # Whoever had the claim failed, or died; and frames may have changed meanwhile.
-            self._do(found.step.id)
-        elif run.is_success:
+            return self._do(found.step.id, grant)
+        return self._take_in(found, job, run, grant)
+
+    def _take_in(self, found: Forecast, job: Job, run: Run, grant: Grant) -> After:
+        """Learn from a run that has ended, and say how; what ran out of memory gets all there is, once."""
+        with self._lock:
+            self._costs.learn(found.step, run, self._outputs)
+        reason = f"{run.cause}: {run.reason}"
+        if run.is_success:
             self._end(replace(found, outcome=Outcome.HIT, run=run), Did.RAN)
+        elif run.cause == OUT_OF_MEMORY and not grant.is_whole and not self._tools.cancel.is_set():
+            self._tell(Event(found.step, Did.AGAIN, (reason,), run))
+            return After.AGAIN_ALONE
         else:
-            reason = f"{run.cause}: {run.reason}"
             self._end(Forecast(found.step, Outcome.BLOCKED, (reason,), job, run), Did.FAILED)
+        return After.DONE
 
     def _end(self, found: Forecast, did: Did) -> None:
         step, run = found.step, found.run
@@ -210,6 +242,7 @@ class Conductor:
             withdraw(self._tools.settings.products, step)
         # Of what is known only the run is asked for later; twenty thousand jobs would fill the memory.
         self._forecasts[step.id] = replace(found, job=None)
+        self._is_over(step.id)
         if step.stage in self._wanted:
             self._tell(Event(step, did, found.why, run, is_different))
 
@@ -225,29 +258,31 @@ class Conductor:
 
     def _tell(self, event: Event) -> None:
         with self._lock:
-            if event.did is not Did.STARTED:
+            if event.did not in (Did.STARTED, Did.AGAIN):
                 self.events.append(event)
+            if self._outlook is not None:
+                expected = self._outlook.start(event.step.id) if event.did is Did.STARTED else None
+                event = replace(event, expected_s=expected, left=self._outlook.left())
             self._tools.listen(event)
 
-    def _memory(self, id_: str) -> int:
-        """Estimate the memory of a step: what it took last time, else the table's guess."""
-        step = self._steps[id_]
-        last = self._tools.store.peak_memory_bytes(step.stage.value, step.unit)
-        if last is not None:
-            return round(last * 1.1)
-        recipe = RECIPES[step.recipe]
-        return recipe.base_memory + round(recipe.memory_factor * self._input_bytes(step))
+    def _is_over(self, id_: str) -> None:
+        if self._outlook is not None:
+            self._outlook.end(id_)
 
-    def _input_bytes(self, step: Step) -> int:
-        size = 0
-        for item in step.inputs:
-            match item:
-                case FrameInput(_, frame):
-                    size += frame.size * len(step.ifus) // max(1, len(frame.chips))
-                case ProductInput(_, maker, product):
-                    run = self._forecasts[maker].run if maker in self._forecasts else None
-                    size += sum(o.size for o in run.outputs if o.tag == product) if run else 0
-        return size
+    def _outputs(self, id_: str) -> tuple[OutputFile, ...]:
+        """List the products of a step; none before it is made."""
+        found = self._forecasts.get(id_)
+        return found.run.outputs if found is not None and found.run is not None else ()
+
+    def _memory(self, id_: str) -> int:
+        with self._lock:
+            return self._costs.memory_bytes(self._steps[id_], self._outputs)
+
+    def _duration(self, step: Step) -> Duration:
+        """Estimate how long a step takes; those that may not run or cannot take no time."""
+        if step.stage not in self._wanted or step.problems:
+            return Duration(0.0, is_learned=True)
+        return self._costs.duration(step)
 
 
 def _did(found: Forecast) -> Did:
@@ -257,8 +292,15 @@ def _did(found: Forecast) -> Did:
     return Did.FAILED if found.has_failed else Did.BLOCKED
 
 
-def carry_out(job: Job, tools: Tools) -> Run:
+def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
     """Run a job, judge what it left, publish and record it.
+
+    Parameters
+    ----------
+    job, tools
+        What to do, and with what.
+    grant : Grant, optional
+        What it may take of the machine, given back once the recipe has ended; all there is without.
 
     Returns
     -------
@@ -273,7 +315,8 @@ def carry_out(job: Job, tools: Tools) -> Run:
         *(job, id_, store.id),
         frozen=table.clock == "frozen",
         timeout_s=table.timeout_min * 60 if table.timeout_min else None,
-        memory_bytes=round(table.memory_gb * 1e9) if table.memory_gb else None,
+        memory_bytes=grant.memory_bytes if grant and tools.has_limits else None,
+        threads=max(1, cores() // grant.beside) if grant else None,
     )
     if tools.locked is not None:
         call = tools.locked.with_clock(job.step, call)
@@ -285,6 +328,8 @@ def carry_out(job: Job, tools: Tools) -> Run:
         else:
             with writing_to(work):
                 ran = execute(call, work, tools.engine, tools.image, tools.cancel)
+            if grant:
+                grant.release()  # another recipe runs while this one's products are read and kept
             verdict = judge(job, ran, store.path)
             keep = verdict.cause in _KEPT_FOR_A_LOOK
         try:
@@ -321,6 +366,9 @@ def judge(job: Job, ran: Ran, store: Path) -> Verdict:
         exposures=_exposures(step),
     )
     verdict = accept(given, ran.result, ran.log, ran.products, ran.faults)
+    if verdict.cause == OUT_OF_MEMORY and ran.call.memory_bytes:
+        limit = f"memory limit of {ran.call.memory_bytes / 1e9:.1f} GB"
+        return replace(verdict, reason=verdict.reason.replace("memory limit", limit))
     if ran.changed:
         reason = f"{ran.changed[0]} changed while the recipe ran"
         return replace(verdict, cause="input changed", reason=reason)
@@ -342,17 +390,19 @@ def _exposures(step: Step) -> tuple[str, ...]:
     return tuple(id_.partition(":")[2] for id_ in made)
 
 
-def _most_urgent_first(steps: dict[str, Step]) -> tuple[Step, ...]:
+def _most_urgent_first(steps: dict[str, Step], durations: dict[str, Duration]) -> tuple[Step, ...]:
     """Put those first on which the longest work waits, so that no core idles at the end.
 
     Parameters
     ----------
     steps : dict of str to Step
         In the order of the plan: what a step depends on stands before it.
+    durations : dict of str to Duration
+        How long each is expected to take.
     """
     left: dict[str, float] = {}
     for id_, step in reversed(steps.items()):
-        left[id_] = left.get(id_, 0.0) + TYPICAL_S[step.stage]
+        left[id_] = left.get(id_, 0.0) + durations[id_].seconds
         for upstream in step.upstream:
             left[upstream] = max(left.get(upstream, 0.0), left[id_])
     return tuple(sorted(steps.values(), key=lambda step: -left[step.id]))

@@ -92,22 +92,13 @@ class WorkflowTable(_Table):
     """Filter of the images by which exposures are aligned."""
 
 
-class DatasetTable(_Table):
-    """Which exposures of a target belong together."""
-
-    match: Annotated[list[Text], Field(examples=[["200012345"]])] = Field(default_factory=list)
-    """Patterns for ESO OBS ID, DATE-OBS, ARCFILE, the template's start or the night; without it, its name."""
-
-
 class TargetTable(_Table):
-    """Which exposures belong to a target, and to which of its datasets."""
+    """Which exposures belong to a target."""
 
     match: Annotated[list[str], Field(examples=[["NGC 1068*", "200012345"]])] = Field(default_factory=list)
     """Patterns for ESO OBS TARG NAME or ESO OBS ID; without it, the name of the table."""
     exclude: Annotated[list[str], Field(examples=[["2026-01-16T01:42:00.490"]])] = Field(default_factory=list)
     """Patterns for DATE-OBS or ARCFILE of exposures to leave out."""
-    datasets: dict[str, DatasetTable] = Field(default_factory=dict)
-    """Datasets by name; what none matches is reduced by observing block."""
 
 
 class AssociateTable(_Table):

@@ -15,7 +15,7 @@ from pipeline.environment import LIBRARY_FOLDERS, THREADS
 from pipeline.errors import RecipeFailed
 from pipeline.host import cores
 from pipeline.model import Stage
-from pipeline.recipes import STAGES
+from pipeline.recipes import RECIPES, STAGES
 from pipeline.reduce import Made, Reduction, Summary
 from provenance.model import Run
 
@@ -110,7 +110,10 @@ def product_of(summary: Summary, stage: Stage, tag: str) -> Made:
 
 
 def run_bare(
-    reduction: Reduction, events: tuple[Event, ...], progress: Callable[[str], None] = lambda text: None
+    reduction: Reduction,
+    events: tuple[Event, ...],
+    progress: Callable[[str], None] = lambda text: None,
+    jobs: int | None = None,
 ) -> float:
     """Repeat the esorex calls of a reduction without Clio: no sandbox, no digests, no records.
 
@@ -119,9 +122,11 @@ def run_bare(
     reduction : Reduction
         Where the inputs lie.
     events : tuple of Event
-        Its steps in the order in which they ended; as many run at once as there are cores.
+        Its steps in the order in which they ended.
     progress : callable
         Told the id of each call.
+    jobs : int, optional
+        Calls at once, by default one a core; one after the other if 1, each with all threads it may have.
 
     Returns
     -------
@@ -138,21 +143,23 @@ def run_bare(
     def call(event: Event) -> None:
         if event.run is not None:
             progress(event.step.id)
-            _call_bare(reduction, event.run)
+            is_free = RECIPES[event.step.recipe].threads is None
+            threads = cores() if jobs == 1 and is_free else event.run.threads
+            _call_bare(reduction, event.run, threads or 1)
 
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(jobs or cores()) as pool:
         list(pool.map(call, events))
     return time.monotonic() - begin
 
 
-def _call_bare(reduction: Reduction, run: Run) -> None:
+def _call_bare(reduction: Reduction, run: Run, threads: int) -> None:
     scratch = Path(tempfile.mkdtemp(prefix="bare-", dir=reduction.store.path / "tmp"))
     try:
         frames = tuple((str(_lies_at(reduction, i.digest, i.seen_at)), i.tag) for i in run.inputs)
         sof = scratch / "frames.sof"
         sof.write_text("".join(f"{path} {tag}\n" for path, tag in frames), encoding="utf-8")
         argv = [*bare_esorex(reduction.image), *run.argv[1:-1], str(sof)]
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(scratch), THREADS: str(run.threads)}
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(scratch), THREADS: str(threads)}
         done = subprocess.run(argv, cwd=scratch, env=environment, capture_output=True, check=False)
         if done.returncode:
             raise RecipeFailed(f"bare {run.argv[0]} {run.stage}:{run.unit} left with {done.returncode}")

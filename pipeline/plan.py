@@ -5,18 +5,20 @@ a calibration is chosen for its exposure and never because it came last.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from pipeline.associate import group
 from pipeline.config import Settings
 from pipeline.doubts import doubts
-from pipeline.drafts import Draft, Drafts
+from pipeline.drafts import CALIBRATIONS, Draft, Drafts
 from pipeline.layers import Setter
-from pipeline.model import CALIBRATIONS, Frame, Plan, Problem, Scan, Stage, Template
-from pipeline.postprocess import on_sky, pixtable, plan_dataset, profiles, response
-from pipeline.rules import RULES, VIGNETTING_ENDS_MJD
-from pipeline.targets import by_target, into_datasets
+from pipeline.model import Dataset, Frame, Plan, Problem, Scan, Stage, Template
+from pipeline.rules import AO_MODES, RULES, TELLURIC_WINDOW_S, VIGNETTING_ENDS_MJD
+from pipeline.targets import by_target
+
+MODELS_OF_SKY = ("model", "subtract-model")
+"""Values of skymethod for which muse_scipost reads the sky's lines and their profile; for others it leaves
+them unread, and they would be no part of what its products are made from."""
 
 LAMPS = ("HgCd", "Ne", "Xe")
 """Arc lamps of which the wavelength calibration needs at least one exposure each."""
@@ -52,9 +54,7 @@ def plan(
     """
     named, excluded = by_target(found.frames, settings.table.targets)
     kept, problems = _selected(named, settings)
-    night = group(kept)
-    datasets, unplaced = into_datasets(night.datasets, settings.table.targets)
-    drafts = Drafts(replace(night, datasets=datasets), settings, arguments, illum_of, argued_by)
+    drafts = Drafts(group(kept), settings, arguments, illum_of, argued_by)
     _plan_biases(drafts)
     if settings.table.workflow.dark:
         _plan_darks(drafts)
@@ -62,17 +62,16 @@ def plan(
     _plan_wavelengths(drafts)
     _plan_lsf(drafts)
     _plan_twilights(drafts)
-    names = {exposure.path: dataset.name for dataset in datasets for exposure in dataset.exposures}
     for exposure in drafts.night.exposures:
-        _plan_scibasic(drafts, exposure, names.get(exposure.path, exposure.block))
+        _plan_scibasic(drafts, exposure)
     for exposure in _tagged(drafts, "STD"):
         _plan_standard(drafts, exposure)
     for exposure in _tagged(drafts, "SKY"):
         _plan_sky(drafts, exposure)
-    remarks = [plan_dataset(drafts, dataset) for dataset in drafts.night.datasets]
+    remarks = [_plan_dataset(drafts, dataset) for dataset in drafts.night.datasets]
     order = {stage: number for number, stage in enumerate(Stage)}
     steps = sorted(drafts.steps.values(), key=lambda step: order[step.stage])
-    said = (*found.remarks, *excluded, *unplaced, *doubts(steps, RULES), *filter(None, remarks))
+    said = (*found.remarks, *excluded, *doubts(steps, RULES), *filter(None, remarks))
     return Plan(tuple(steps), (*found.problems, *problems), said)
 
 
@@ -91,6 +90,11 @@ def _selected(frames: tuple[Frame, ...], settings: Settings) -> tuple[list[Frame
     return kept, problems
 
 
+def _ifus(drafts: Drafts, live: tuple[int, ...]) -> tuple[int, ...]:
+    wanted = drafts.settings.table.data.ifus
+    return tuple(ifu for ifu in live if not wanted or ifu in wanted)
+
+
 def _templates(drafts: Drafts, *tags: str) -> list[Template]:
     return [template for template in drafts.night.templates if template.tag in tags]
 
@@ -100,7 +104,7 @@ def _tagged(drafts: Drafts, tag: str) -> list[Frame]:
 
 
 def _calibration(drafts: Drafts, stage: Stage, template: Template, ifu: int | None) -> Draft:
-    ifus = (ifu,) if ifu is not None else drafts.ifus(template.ifus)
+    ifus = (ifu,) if ifu is not None else _ifus(drafts, template.ifus)
     draft = Draft(drafts, stage, template.start, template.frames[0], template.mjd, ifu=ifu, ifus=ifus)
     draft.give(template.frames)
     return draft
@@ -108,7 +112,7 @@ def _calibration(drafts: Drafts, stage: Stage, template: Template, ifu: int | No
 
 def _plan_biases(drafts: Drafts) -> None:
     for template in _templates(drafts, "BIAS"):
-        for ifu in drafts.ifus(template.ifus):
+        for ifu in _ifus(drafts, template.ifus):
             draft = _calibration(drafts, Stage.BIAS, template, ifu)
             draft.static("BADPIX_TABLE")
             draft.done(("MASTER_BIAS",))
@@ -116,7 +120,7 @@ def _plan_biases(drafts: Drafts) -> None:
 
 def _plan_darks(drafts: Drafts) -> None:
     for template in _templates(drafts, "DARK"):
-        for ifu in drafts.ifus(template.ifus):
+        for ifu in _ifus(drafts, template.ifus):
             draft = _calibration(drafts, Stage.DARK, template, ifu)
             draft.master("MASTER_BIAS", ifu)
             draft.static("BADPIX_TABLE")
@@ -131,7 +135,7 @@ def _bias_and_dark(draft: Draft, ifu: int) -> None:
 
 def _plan_flats(drafts: Drafts) -> None:
     for template in _templates(drafts, "FLAT"):
-        for ifu in drafts.ifus(template.ifus):
+        for ifu in _ifus(drafts, template.ifus):
             draft = _calibration(drafts, Stage.FLAT, template, ifu)
             _bias_and_dark(draft, ifu)
             draft.static("BADPIX_TABLE")
@@ -140,7 +144,7 @@ def _plan_flats(drafts: Drafts) -> None:
 
 def _plan_wavelengths(drafts: Drafts) -> None:
     for template in _templates(drafts, "ARC"):
-        for ifu in drafts.ifus(template.ifus):
+        for ifu in _ifus(drafts, template.ifus):
             draft = _calibration(drafts, Stage.WAVE, template, ifu)
             dark_lamps = [lamp for lamp in LAMPS if lamp not in {f.lamp for f in template.frames}]
             if dark_lamps:
@@ -159,7 +163,7 @@ def _plan_lsf(drafts: Drafts) -> None:
     for template in _templates(drafts, "ARC", "ARC_LSF"):
         if template.tag == "ARC" and template.frames[0].mode in modes:
             continue
-        for ifu in drafts.ifus(template.ifus):
+        for ifu in _ifus(drafts, template.ifus):
             draft = _calibration(drafts, Stage.LSF, template, ifu)
             _bias_and_dark(draft, ifu)
             draft.master("MASTER_FLAT", ifu, ("TRACE_TABLE",))
@@ -192,12 +196,12 @@ def _masters(draft: Draft, ifu: int) -> None:
     draft.master("WAVECAL_TABLE", ifu)
 
 
-def _plan_scibasic(drafts: Drafts, exposure: Frame, dataset: str) -> None:
-    for ifu in drafts.ifus(exposure.ifus):
+def _plan_scibasic(drafts: Drafts, exposure: Frame) -> None:
+    for ifu in _ifus(drafts, exposure.ifus):
         target = exposure.target if exposure.tag == "OBJECT" else CALIBRATIONS
         draft = Draft(
             *(drafts, Stage.SCIBASIC, exposure.exposure, exposure, exposure.mjd, target),
-            dataset=dataset,
+            dataset=exposure.block,
             ifu=ifu,
             ifus=(ifu,),
         )
@@ -207,20 +211,139 @@ def _plan_scibasic(drafts: Drafts, exposure: Frame, dataset: str) -> None:
         draft.static("GEOMETRY_TABLE")
         draft.master("TWILIGHT_CUBE")
         draft.static("BADPIX_TABLE")
-        draft.done((pixtable(exposure),))
+        draft.done((_pixtable(exposure),))
+
+
+def _pixtable(exposure: Frame) -> str:
+    return f"PIXTABLE_{exposure.tag}"
+
+
+def _pixtables(draft: Draft, exposure: Frame) -> None:
+    for ifu in draft.ifus:
+        draft.take(_pixtable(exposure), f"{Stage.SCIBASIC}:{exposure.exposure}:{ifu:02d}")
+
+
+def _on_sky(
+    drafts: Drafts, stage: Stage, exposures: tuple[Frame, ...], name: str, dataset: Dataset | None
+) -> Draft:
+    """Begin a step that reduces pixel tables of whole exposures."""
+    first = exposures[0]
+    common = set(first.ifus).intersection(*(set(e.ifus) for e in exposures[1:]))
+    draft = Draft(
+        *(drafts, stage, name, first, first.mjd),
+        *(dataset.target if dataset else CALIBRATIONS, dataset.name if dataset else first.block),
+        ifus=_ifus(drafts, tuple(sorted(common))),
+        exposures=len(exposures),
+    )
+    for exposure in exposures:
+        if set(_ifus(drafts, exposure.ifus)) != set(draft.ifus):
+            what = f"{exposure.exposure} has other IFUs than the exposures it belongs with"
+            draft.problems.append(Problem(draft.id, what, "name the common ones under [data] ifus"))
+        _pixtables(draft, exposure)
+    return draft
 
 
 def _plan_standard(drafts: Drafts, exposure: Frame) -> None:
-    draft = on_sky(drafts, Stage.STANDARD, (exposure,), exposure.exposure, None)
+    draft = _on_sky(drafts, Stage.STANDARD, (exposure,), exposure.exposure, None)
     draft.static("EXTINCT_TABLE")
     draft.static("STD_FLUX_TABLE")
     draft.static("TELLURIC_REGIONS")
     draft.done(("STD_RESPONSE",))
 
 
+def _response(draft: Draft) -> None:
+    draft.static("EXTINCT_TABLE")
+    found = draft.master("STD_RESPONSE")
+    if found.chosen and found.distance_s <= TELLURIC_WINDOW_S:
+        draft.take("STD_TELLURIC", draft.drafts.maker("STD_RESPONSE", None, found.chosen))
+
+
+def _profiles(draft: Draft) -> None:
+    for ifu in draft.ifus:
+        draft.master("LSF_PROFILE", ifu)
+
+
 def _plan_sky(drafts: Drafts, exposure: Frame) -> None:
-    draft = on_sky(drafts, Stage.SKY, (exposure,), exposure.exposure, None)
-    response(draft)
-    profiles(draft)
+    draft = _on_sky(drafts, Stage.SKY, (exposure,), exposure.exposure, None)
+    _response(draft)
+    _profiles(draft)
     draft.static("SKY_LINES")
     draft.done(("SKY_CONTINUUM",))
+
+
+def _plan_dataset(drafts: Drafts, dataset: Dataset) -> str:
+    """Plan the post-processing of a dataset; returns a remark, or nothing."""
+    exposures = dataset.exposures
+    for exposure in exposures:
+        _plan_post(drafts, Stage.PREP_ALIGN, (exposure,), exposure.exposure, dataset, None)
+    offsets = _plan_align(drafts, dataset) if len(exposures) > 1 else None
+    if offsets and not drafts.settings.table.workflow.offset_list:
+        offsets = None
+    _plan_post(drafts, Stage.SCIPOST, exposures, dataset.name, dataset, offsets)
+    for exposure in exposures:
+        _plan_post(drafts, Stage.SCIPOST_PEREXPO, (exposure,), exposure.exposure, dataset, offsets)
+    if len(exposures) == 1:
+        what = "has one exposure: nothing to align or to combine, the cube of scipost stands"
+        return f"dataset {dataset.name} of {dataset.target} {what}"
+    _plan_combine(drafts, dataset, offsets)
+    return ""
+
+
+def _plan_post(
+    drafts: Drafts,
+    stage: Stage,
+    exposures: tuple[Frame, ...],
+    name: str,
+    dataset: Dataset,
+    offsets: str | None,
+) -> None:
+    """Plan a call of muse_scipost."""
+    draft = _on_sky(drafts, stage, exposures, name, dataset)
+    _response(draft)
+    draft.static("ASTROMETRY_WCS")
+    draft.static("FILTER_LIST")
+    if offsets:
+        draft.take("OFFSET_LIST", offsets)
+    is_modelled = draft.parameters().get("skymethod") in MODELS_OF_SKY
+    if is_modelled:
+        _sky_of(draft)
+    if is_modelled or draft.wanted.mode in AO_MODES:
+        _profiles(draft)
+    if draft.wanted.mode in AO_MODES:
+        draft.static("RAMAN_LINES")
+    draft.done(())
+
+
+def _sky_of(draft: Draft) -> None:
+    """Give the sky of the nearest SKY exposure; without one the field's own sky is fitted."""
+    found = draft.master("SKY_CONTINUUM", None, ("SKY_LINES",))
+    if not found.chosen:
+        draft.static("SKY_LINES")
+    elif draft.wanted.mode not in AO_MODES:  # with lasers on the continuum makes the fit poor
+        draft.take("SKY_CONTINUUM", draft.drafts.maker("SKY_CONTINUUM", None, found.chosen))
+
+
+def _dataset_draft(drafts: Drafts, stage: Stage, dataset: Dataset) -> Draft:
+    first = dataset.exposures[0]
+    return Draft(
+        *(drafts, stage, dataset.name, first, first.mjd, dataset.target, dataset.name),
+        ifus=_ifus(drafts, first.ifus),
+        exposures=len(dataset.exposures),
+    )
+
+
+def _plan_align(drafts: Drafts, dataset: Dataset) -> str:
+    draft = _dataset_draft(drafts, Stage.ALIGN, dataset)
+    for exposure in dataset.exposures:
+        draft.take("IMAGE_FOV", f"{Stage.PREP_ALIGN}:{exposure.exposure}")
+    return draft.done(("OFFSET_LIST",)).id
+
+
+def _plan_combine(drafts: Drafts, dataset: Dataset, offsets: str | None) -> None:
+    draft = _dataset_draft(drafts, Stage.COMBINE, dataset)
+    for exposure in dataset.exposures:
+        draft.take("PIXTABLE_REDUCED", f"{Stage.SCIPOST_PEREXPO}:{exposure.exposure}")
+    if offsets:
+        draft.take("OFFSET_LIST", offsets)
+    draft.static("FILTER_LIST")
+    draft.done(("DATACUBE_FINAL",))

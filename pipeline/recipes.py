@@ -348,3 +348,13 @@ TYPICAL_S = {
     }.items()
 }
 """Seconds a step takes with two IFUs and three raw frames: a first guess for the time left."""
+
+TYPICAL_UNITS = {
+    **dict.fromkeys((Stage.BIAS, Stage.DARK, Stage.FLAT, Stage.WAVE, Stage.LSF), 3),
+    Stage.TWILIGHT: 6,
+    Stage.SCIBASIC: 2,
+    **dict.fromkeys((Stage.STANDARD, Stage.SKY, Stage.PREP_ALIGN, Stage.SCIPOST_PEREXPO), 2),
+    Stage.SCIPOST: 6,
+    **dict.fromkeys((Stage.ALIGN, Stage.COMBINE), 3),
+}
+"""Of what size that step is: raw frames or pixel tables, each IFU for itself, or images."""

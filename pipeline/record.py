@@ -99,9 +99,16 @@ def make_action(
 
 
 def make_call(
-    job: Job, run: str, store: str, *, frozen: bool, timeout_s: float | None, memory_bytes: int | None
+    job: Job,
+    run: str,
+    store: str,
+    *,
+    frozen: bool,
+    timeout_s: float | None,
+    memory_bytes: int | None,
+    threads: int | None = None,
 ) -> Call:
-    """Write the call of a job's recipe."""
+    """Write the call of a job's recipe; `threads` counts if the environment leaves their number free."""
     return Call(
         run=run,
         store=store,
@@ -112,6 +119,7 @@ def make_call(
         is_clock_frozen=frozen,
         memory_bytes=memory_bytes,
         timeout_s=timeout_s,
+        threads=threads,
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pipeline.budget import budget
 from pipeline.conduct import Conductor, Did, Event, Tools, failure
 from pipeline.config import Settings, load, spell
 from pipeline.engine import Engine, RecipeImage
@@ -34,7 +35,7 @@ from pipeline.resolve import Resolver
 from pipeline.scan import scan
 from pipeline.selections import selection_slips
 from pipeline.slips import parameter_slips, refusal
-from pipeline.stages import EVERYTHING, Only, narrowed, stretch
+from pipeline.stages import stretch
 from pipeline.standing import Beginning, Relied
 from pipeline.tags import Kind
 from provenance.errors import StoreDamaged, StoreFull, StoreUnwritable
@@ -223,10 +224,10 @@ class Reduction:
         text = self.settings.file.read_text(encoding="utf-8")
         return tuple(parameter_slips(text, document, self._known_parameters))
 
-    def forecast(self, plan: Plan | None = None, only: Only | None = None) -> tuple[Forecast, ...]:
+    def forecast(self, plan: Plan | None = None) -> tuple[Forecast, ...]:
         """Say for each step of the plan whether it is a hit, a miss or blocked, and why; runs nothing."""
         found: dict[str, Forecast] = {}
-        for step in narrowed(plan or self.plan(), only or EVERYTHING).steps:
+        for step in (plan or self.plan()).steps:
             found[step.id] = forecast(step, found, self.resolver, self.store)
         return tuple(found.values())
 
@@ -239,7 +240,7 @@ class Reduction:
         argv: tuple[str, ...] = (),
         jobs: int | None = None,
         *,
-        only: Only = EVERYTHING,
+        memory_bytes: int | None = None,
         retry_failed: bool = False,
         as_locked: AsLocked = AsLocked.NO,
     ) -> Summary:
@@ -255,8 +256,9 @@ class Reduction:
             The command, for the record.
         jobs : int, optional
             Recipes at once; by default as the settings say, else one a core.
-        only : Only
-            Targets and datasets to reduce, with the calibrations they need; by default all.
+        memory_bytes : int, optional
+            What recipes may take together; by default as the settings say, else what is free. If it is said,
+            each is held to its share.
         retry_failed : bool
             Try again what failed for a cause that stays: the same inputs, parameters and image end the
             same way, unless the machine was to blame.
@@ -273,8 +275,6 @@ class Reduction:
         ------
         FramesError, EngineUnavailable, ImageError, ProvenanceError
             Nothing can go on.
-        UsageError
-            No exposure belongs to a target or dataset that is asked for.
         NotAsLocked
             Something else than what the lock says would be done.
         Interrupted
@@ -287,22 +287,22 @@ class Reduction:
         self._may_pin = as_locked is AsLocked.NO
         lock = read_lock(self.settings.lock)  # if it is damaged it is said now, and not hours later
         plan = self.plan()
-        part = narrowed(plan, only)
         locked = self._held_against(lock, as_locked, plan, wanted)
         invocation = self.store.new_run_id()
+        table = self.settings.table.clio
+        given = memory_bytes or (None if table.memory_gb is None else round(table.memory_gb * 1e9))
         tools = Tools(
             *(self.settings, self.store, self.resolver, self.engine, self.image, self.cancel),
             invocation=invocation,
             listen=listen,
             retry_failed=retry_failed,
             locked=locked,
+            has_limits=given is not None,
         )
-        conductor = Conductor(part, wanted, tools)
-        table = self.settings.table.clio
-        memory = None if table.memory_gb is None else round(table.memory_gb * 1e9)
+        conductor = Conductor(plan, wanted, tools)
         exit_status: int | None = None
         try:
-            conductor(jobs or table.jobs, memory)
+            conductor(budget(jobs or table.jobs, given))
             error = failure(tuple(conductor.events))
             exit_status = int(error.exit_code) if error else 0
             if self.cancel.is_set():

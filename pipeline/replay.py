@@ -13,13 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pipeline.again import AS_RECORDED, Variation, Workshop, record_again, remake
+from pipeline.budget import budget
 from pipeline.errors import ImageError, Interrupted, UsageError
 from pipeline.finding import InputsMissing
-from pipeline.host import cores, free_memory_bytes
 from pipeline.judging import ProductVerdict, judge, state
 from pipeline.recipes import RECIPES
 from pipeline.report import step_id
-from pipeline.schedule import Task, run_tasks
+from pipeline.schedule import After, Grant, Task, run_tasks
 from pipeline.verdict import USUAL, Sameness, Tolerance, worst
 from provenance.lineage import believed
 from provenance.model import OutputFile, Purpose, Run
@@ -220,9 +220,8 @@ class _Replaying:
             tuple(Task(id_, tuple(link.makers.values())) for id_, link in self._links.items()),
             self._do,
             self._memory,
-            jobs=self._terms.jobs or cores(),
-            memory_bytes=self._terms.memory_bytes or free_memory_bytes() * 9 // 10,
-            cancel=cancel,
+            budget(self._terms.jobs, self._terms.memory_bytes),
+            cancel,
         )
         if cancel.is_set():
             raise Interrupted("stopped on request", "what was replayed until then is recorded")
@@ -235,13 +234,14 @@ class _Replaying:
             with suppress(ImageError):
                 library.recipes(library.find(digest), self._workshop.engine)
 
-    def _do(self, id_: str) -> None:
+    def _do(self, id_: str, grant: Grant) -> After:
         link = self._links[id_]
         self._tell(link.run, None)
         replayed = self._replayed(link)
         if replayed is not None:
             self._done[id_] = replayed
             self._tell(link.run, replayed)
+        return After.DONE
 
     def _tell(self, run: Run, replayed: Replayed | None) -> None:
         with self._telling:

@@ -117,16 +117,6 @@ def select_newest(index: Index, stage: str, *, successful: bool = False) -> tupl
     return tuple(newest[unit] for unit in sorted(newest))
 
 
-def select_peak_memory(index: Index, stage: str, unit: str) -> int | None:
-    """Return the peak memory, bytes, of the newest successful run of a stage's unit; None if none tells."""
-    sql = (
-        "SELECT peak_memory_bytes FROM run WHERE stage = ? AND unit = ? AND is_success"
-        " AND peak_memory_bytes > 0 ORDER BY run_id DESC LIMIT 1"
-    )
-    rows = index.read(sql, (stage, unit))
-    return int(rows[0][0]) if rows else None
-
-
 def select_makers(index: Index, digest: str) -> tuple[RunName, ...]:
     """Return the runs that made an artifact, newest first; a log is made too."""
     sql = (

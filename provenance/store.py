@@ -18,6 +18,7 @@ from provenance import queries
 from provenance.acceptances import ACCEPTED, REVOKED, Acceptance, Accepted, InForce, Revoked, acceptances
 from provenance.claims import LeaseTerms, claim
 from provenance.claims import sweep as sweep_claims
+from provenance.costs import PastCost, select_costs
 from provenance.digest import is_digest
 from provenance.dropped import PRUNED, Dropped, DroppedObject, newest_of
 from provenance.errors import (
@@ -465,9 +466,9 @@ class Store:
         """Return the actions that were tried for a stage's unit, the last first; before a run, if given."""
         return queries.select_attempts(self._index, stage, unit, before=before, limit=_NEAREST_OF)
 
-    def peak_memory_bytes(self, stage: str, unit: str) -> int | None:
-        """Return what the newest successful run of a stage's unit took; None if none tells."""
-        return queries.select_peak_memory(self._index, stage, unit)
+    def costs(self, stage: str, out_of_memory: str, limit: int) -> tuple[PastCost, ...]:
+        """Return what the newest runs of a stage took; see `provenance.costs`."""
+        return select_costs(self._index, stage, out_of_memory, limit)
 
     def runs_making(self, digest: str) -> tuple[Run, ...]:
         """Return the runs that made an artifact, newest first."""

@@ -200,6 +200,8 @@ class FakeEngine:
     """DATE of products; by default where the frozen clock stands."""
     delay_s: float = 0.0
     """How long a recipe takes at least."""
+    takes: dict[str, int] = field(default_factory=dict)
+    """Bytes of memory that recipes take; with a lower limit they die of it."""
     on_run: Callable[[Seen], None] = lambda seen: None
     """Told of every call when it begins."""
     seen: list[Seen] = field(default_factory=list)
@@ -243,7 +245,10 @@ class FakeEngine:
         call = _Esorex(seen, failing, self.today or _clock(request), seed)
         if cancel.is_set():
             return _result(Ending.KILLED, None, 15, started)
-        return _result(*call.run(cancel), started)
+        need, limit = self.takes.get(seen.recipe, 1_000_000), request.memory_bytes
+        if limit is not None and limit < need:
+            return _result(Ending.OUT_OF_MEMORY, None, 9, started, limit)
+        return _result(*call.run(cancel), started, need)
 
     def _next_failing(self, seen: Seen) -> Failing | None:
         for failing in self.failing:
@@ -297,7 +302,9 @@ def _clock(request: EngineRequest) -> datetime:
     return datetime.fromisoformat(at) if at else datetime.now(UTC)
 
 
-def _result(ending: Ending, status: int | None, signal: int | None, started: datetime) -> EngineResult:
+def _result(
+    ending: Ending, status: int | None, signal: int | None, started: datetime, peak: int = 1_000_000
+) -> EngineResult:
     return EngineResult(
         ending=ending,
         exit_status=status,
@@ -307,7 +314,7 @@ def _result(ending: Ending, status: int | None, signal: int | None, started: dat
         wall_ms=7,
         cpu_user_ms=5,
         cpu_system_ms=1,
-        peak_memory_bytes=1_000_000,
+        peak_memory_bytes=peak,
         read_bytes=None,
         written_bytes=None,
         isolation=(("network", "none"),),

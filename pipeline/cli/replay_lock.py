@@ -51,15 +51,16 @@ def replay_from_lock(
 ) -> None:
     """Reduce what a lock says and print how each product compares; leaves with 7 if one is not the same."""
     from pipeline.config import load
-    from pipeline.replay_lock import beside, replay_lock, stages_of
+    from pipeline.replay_lock import beside, replay_lock
 
     beside_it = lock.absolute().parent
     is_there = workspace is None and (beside_it / FILE).is_file()
     settings = load(beside_it if is_there else find_workspace(workspace))
-    with beside(settings, lock, into=into, raw=raw, calib=calib, engine=engine) as reduction:
-        stages = stages_of(reduction.settings.lock)
-        with watching(reduction, stages) if not as_json else _silently(reduction) as listen:
-            found = replay_lock(reduction, listen, tuple(sys.argv), jobs)
+    with (
+        beside(settings, lock, into=into, raw=raw, calib=calib, engine=engine) as reduction,
+        watching(reduction.cancel) if not as_json else _silently(reduction) as listen,
+    ):
+        found = replay_lock(reduction, listen, tuple(sys.argv), jobs)
     if as_json:
         OUTPUT.document(SCHEMA, document(found, lock, into))
     else:

@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import (
-    Datasets,
-    Engine,
-    Json,
-    JsonLines,
-    Targets,
-    Workspace,
-    find_workspace,
-    open_reduction,
-)
+from pipeline.cli.options import Engine, Json, JsonLines, Workspace, find_workspace, open_reduction
 from pipeline.cli.output import OUTPUT, print_json
 from pipeline.cli.progress import watching
 
@@ -45,8 +36,6 @@ def plan(
     stages: Stages = None,
     first: First = "",
     last: Last = "",
-    target: Targets = None,
-    dataset: Datasets = None,
     why: Annotated[bool, typer.Option("--why", help="Name first what began it, down to its cause.")] = False,
     workspace: Workspace = None,
     as_json: Json = False,
@@ -56,12 +45,11 @@ def plan(
     Example: `clio plan --last prep_align --why`
     """
     from pipeline.cli.questions import teller
-    from pipeline.stages import Only
 
     wanted = _stages(stages, first, last)
     with open_reduction(workspace) as reduction:
         planned = reduction.plan()
-        every = reduction.forecast(planned, Only.named(target or (), dataset or ()))
+        every = reduction.forecast(planned)
         found = [f for f in every if f.step.stage in wanted]
         shown = {f.step.id for f in found}
         causes = teller(reduction, {f.step.id: f for f in every}).root_causes() if why else ()
@@ -90,9 +78,10 @@ def run(
     stages: Stages = None,
     first: First = "",
     last: Last = "",
-    target: Targets = None,
-    dataset: Datasets = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Recipes at once.")] = None,
+    memory: Annotated[
+        str, typer.Option(help="What recipes may take together, such as 16GB.", metavar="SIZE")
+    ] = "",
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed with the same inputs before.")
     ] = False,
@@ -111,19 +100,19 @@ def run(
     What was reduced is pinned in clio.lock. With --locked anything else is refused before it begins, with
     exit code 2, or 3 if only frames differ; products that have other data than the lock says end with 7.
 
-    With --target or --dataset only these are reduced, with the calibrations that they need.
+    Recipes run beside each other, one a core (--jobs), as long as the memory that they took earlier fits
+    (--memory; what is free without). With --memory each is held to its share; one that needs more is tried
+    once more, alone and with all of it.
 
-    Example: `clio run --last prep_align --target "NGC 300"`
+    Example: `clio run --last prep_align --jobs 8 --memory 32GB`
     """
-    from pipeline.stages import Only
     from pipeline.standing import Beginning, Standing, keep, recall
 
     began = time.monotonic()
     wanted = _stages(stages, first, last)
-    only = Only.named(target or (), dataset or ())
-    asked = (*wanted, *only.words)
+    memory_bytes = _bytes(memory)
     folder = find_workspace(workspace)
-    if not as_json and not locked and (standing := recall(folder, asked)) is not None:
+    if not as_json and not locked and (standing := recall(folder, wanted)) is not None:
         for remark in standing.remarks:
             OUTPUT.say(remark)
         _print_nothing_to_run(standing.hits, time.monotonic() - began)
@@ -138,18 +127,18 @@ def run(
     beginning = Beginning.now(settings.store)
     with (
         Reduction(settings, engine=engine) as reduction,
-        watching(reduction, wanted, only=only, as_json=as_json) as listen,
+        watching(reduction.cancel, as_json=as_json) as listen,
     ):
         summary = reduction.run(
             *(wanted, listen, tuple(sys.argv), jobs),
-            only=only,
+            memory_bytes=memory_bytes,
             retry_failed=retry_failed,
             as_locked=as_locked,
         )
         relied = None if locked else reduction.relied(summary, beginning)
         if relied is not None:
             said = (*(f"problem: {problem}" for problem in summary.problems), *summary.remarks)
-            keep(folder, asked, Standing(summary.hits, said), relied)
+            keep(folder, wanted, Standing(summary.hits, said), relied)
         if reduction.engine.is_open and not as_json:
             OUTPUT.say(f"engine: {reduction.engine.name} {reduction.engine.version()}")
     if as_json:
@@ -162,19 +151,16 @@ def run(
         raise error
 
 
-def status(
-    target: Targets = None, dataset: Datasets = None, workspace: Workspace = None, as_json: Json = False
-) -> None:
+def status(workspace: Workspace = None, as_json: Json = False) -> None:
     """Say where things stand, stage by stage.
 
     Example: `clio status`
     """
     from pipeline.cli.sheets import counted
-    from pipeline.stages import Only
     from pipeline.why import caveats
 
     with open_reduction(workspace) as reduction:
-        found = reduction.forecast(only=Only.named(target or (), dataset or ()))
+        found = reduction.forecast()
         last = reduction.store.last_invocation(str(reduction.settings.root))
     stages: dict[str, Counter[str]] = {}
     for f in found:
@@ -217,13 +203,20 @@ def _stages(names: list[str] | None, first: str, last: str) -> "tuple[Stage, ...
     return tuple(stage_of(name) for name in names) if names else stretch(first or None, last or None)
 
 
+def _bytes(memory: str) -> int | None:
+    if not memory:
+        return None
+    from pipeline.budget import bytes_of
+
+    return bytes_of(memory)
+
+
 def _forecast_document(found: "Forecast") -> dict[str, Any]:
     return {
         "stage": found.step.stage.value,
         "recipe": found.step.recipe,
         "unit": found.step.unit,
         "target": found.step.target,
-        "dataset": found.step.dataset,
         "outcome": found.outcome.value,
         "why": list(found.why),
         "waits_for": list(found.roots),

@@ -106,6 +106,8 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.diff": "compares recorded runs, of one store or of two",
     "pipeline.surroundings": "compares what is recorded around two runs",
     "pipeline.conduct": "a part of reduce: claims, commits, and tells a full disk from a failed recipe",
+    "pipeline.costs": "a part of conduct: learns from what recorded runs took",
+    "pipeline.hashing": "a part of conduct: what is wrong with the store is said by the step that needs it",
     "pipeline.replacing": "partial files tell their owner by their names, in the store's words",
     "pipeline.passport": "measures a recorded run, and says so in a statement",
     "pipeline.passport_matrix": "a part of passport: runs a recorded run otherwise than it was",
@@ -222,15 +224,13 @@ MAY_IMPORT_STAGE = {
     ("scan", "classify"): "a file is classified as soon as its header is read",
     ("plan", "associate"): "grouping, on which the plan is built",
     ("plan", "drafts"): "the plan while it is being made",
-    ("plan", "postprocess"): "a part of plan: the steps of datasets and targets",
-    ("postprocess", "drafts"): "the plan while it is being made",
     ("drafts", "associate"): "what a step needs is found by association",
 }
 
 
 def test_stages_hand_values_on_and_do_not_import_each_other() -> None:
     """`conduct` and `reduce` hand the output of one to the next."""
-    short = {f"pipeline.{name}": name for name in (*STAGES, "drafts", "postprocess")}
+    short = {f"pipeline.{name}": name for name in (*STAGES, "drafts")}
     found = {(short[i.by], short[i.name]) for i in IMPORTS if i.by in short and i.name in short}
 
     assert found <= MAY_IMPORT_STAGE.keys()
@@ -270,8 +270,6 @@ PURE = (
     "tags",
     "keywords",
     "parameters",
-    "postprocess",
-    "stages",
     "targets",
     "layers",
     "slips",

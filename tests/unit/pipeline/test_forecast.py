@@ -67,5 +67,5 @@ def test_a_failure_is_a_miss_that_tells_how_it_failed(narrow: Workspace) -> None
 
     assert (found.outcome, found.why) == (
         Outcome.MISS,
-        ("failed before: the recipe met its memory limit; raise [clio] memory_gb, or reduce fewer IFUs",),
+        ("failed before: the recipe met its memory limit; give it more (--memory), or reduce fewer IFUs",),
     )

@@ -388,6 +388,7 @@ def test_a_bad_run_is_recorded_with_its_cause_and_never_believed(
     narrow: Workspace, fault: Fault, text: str, status: Status, cause: str, reason: str
 ) -> None:
     """Promise 11: exit status 0 proves nothing; and promise 1: of a bad run no product is visible."""
+    narrow.configure("[clio]\njobs = 1\n")  # with all the memory from the start: there is no more to try with
     narrow.engine.fail(fault, "muse_bias", text=text, times=1)
 
     summary = narrow.run(Stage.BIAS)
