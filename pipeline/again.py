@@ -330,7 +330,7 @@ def _call(
         environment=action.environment,
         inputs=inputs,
         is_clock_frozen=not isinstance(clock, Clock),
-        memory_bytes=run.memory_limit_bytes,
+        memory_bytes=None,  # the recorded limit was a share of what there was, beside what ran then
         timeout_s=None if run.timeout_ms is None else run.timeout_ms / 1000,
         clock=None if isinstance(clock, Clock) else clock,
         surroundings=surroundings,
