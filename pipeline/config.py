@@ -30,11 +30,13 @@ Names = str | Annotated[list[Text], Field(min_length=1)]
 StageName = Annotated[Stage, Field(strict=False)]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """A table of the file: no key that is not known, no value of another type."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class ClioTable(_Table):
+class ClioTable(Table):
     """How work is done here."""
 
     store: Text = ".clio"
@@ -45,17 +47,17 @@ class ClioTable(_Table):
     """Whether the clock stands still in a recipe; with a real one products differ in their DATE."""
     numerics: Literal["pinned", "native"] = "pinned"
     """Whether the C library computes alike on every processor, or as it likes on this one."""
-    jobs: Annotated[int, Field(ge=1, examples=[2])] | None = None
+    jobs: Annotated[Annotated[int, Field(ge=1)] | None, Field(examples=[2])] = None
     """Recipes at once; without it, one a core."""
-    memory_gb: Annotated[float, Field(gt=0, examples=[16])] | None = None
+    memory_gb: Annotated[Annotated[float, Field(gt=0)] | None, Field(examples=[16])] = None
     """Memory in GB that recipes may take; without it, what is free."""
-    timeout_min: Annotated[float, Field(gt=0, examples=[240])] | None = None
+    timeout_min: Annotated[Annotated[float, Field(gt=0)] | None, Field(examples=[240])] = None
     """Minutes after which a recipe is stopped; without it, none is."""
     link: Literal["auto", "reflink", "hardlink", "symlink", "copy"] = "auto"
     """How products/ shows what is in the store; copy for those who edit in place."""
 
 
-class DataTable(_Table):
+class DataTable(Table):
     """Where frames lie, and which of them count."""
 
     raw: list[Text] = Field(default_factory=lambda: ["raw"])
@@ -70,7 +72,7 @@ class DataTable(_Table):
     """IFUs to reduce; without it, all."""
 
 
-class ImageTable(_Table):
+class ImageTable(Table):
     """The recipe image, by digest."""
 
     reference: Annotated[str, Field(examples=["sha256:..."])] = ""
@@ -79,7 +81,7 @@ class ImageTable(_Table):
     """File of the image, taken in if it is not here yet."""
 
 
-class WorkflowTable(_Table):
+class WorkflowTable(Table):
     """What the stages use beyond the parameters of recipes."""
 
     dark: bool = False
@@ -92,7 +94,7 @@ class WorkflowTable(_Table):
     """Filter of the images by which exposures are aligned."""
 
 
-class TargetTable(_Table):
+class TargetTable(Table):
     """Which exposures belong to a target."""
 
     match: Annotated[list[str], Field(examples=[["NGC 1068*", "200012345"]])] = Field(default_factory=list)
@@ -101,24 +103,21 @@ class TargetTable(_Table):
     """Patterns for DATE-OBS or ARCFILE of exposures to leave out."""
 
 
-class AssociateTable(_Table):
+class AssociateTable(Table):
     """The policy for one calibration."""
 
-    window_d: Annotated[float, Field(gt=0, examples=[5])] | None = None
+    window_d: Annotated[Annotated[float, Field(gt=0)] | None, Field(examples=[5])] = None
     """Days within which it is looked for; without it, as the rule of the tag says."""
-    agree: (
-        Annotated[
-            list[Literal["mode", "readout", "binning", "chip", "field", "instrument"]],
-            Field(examples=[["mode", "readout"]]),
-        ]
-        | None
-    ) = None
+    agree: Annotated[
+        list[Literal["mode", "readout", "binning", "chip", "field", "instrument"]] | None,
+        Field(examples=[["mode", "readout"]]),
+    ] = None
     """What has to be alike; without it, as the rule of the tag says."""
     use: Annotated[str, Field(examples=["MUSE.2026-01-16T00:12:00.000.fits"])] = ""
     """The one to use: its template start, exposure, file or ARCFILE."""
 
 
-class RecipeTable(_Table):
+class RecipeTable(Table):
     """Parameters of a recipe, by its own names; clio params RECIPE lists them."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
@@ -135,7 +134,7 @@ class RecipeTable(_Table):
         return self.model_extra or {}
 
 
-class WhereTable(_Table):
+class WhereTable(Table):
     """Steps for which something holds: all that is named must fit."""
 
     exposure: Annotated[Names, Field(examples=["2026-01-16T01:42:00.490"])] = ""
@@ -175,7 +174,7 @@ class WhereTable(_Table):
         )
 
 
-class OverrideTable(_Table):
+class OverrideTable(Table):
     """Parameters for some steps only."""
 
     where: WhereTable
@@ -184,11 +183,11 @@ class OverrideTable(_Table):
     """What holds for them, as in [recipes.NAME]."""
 
 
-class ReportTable(_Table):
+class ReportTable(Table):
     """What to draw; there is nothing to choose yet."""
 
 
-class FileTable(_Table):
+class FileTable(Table):
     """The whole of `clio.toml`."""
 
     clio: ClioTable = ClioTable()

@@ -200,6 +200,7 @@ def _told(job: Job, ran: Ran, verdict: Verdict, outputs: tuple[OutputFile, ...],
         memory_limit_bytes=call.memory_bytes,
         timeout_ms=None if call.timeout_s is None else round(call.timeout_s * 1000),
         defaults=job.effective.defaults,
+        origins=job.step.origins,
         inputs=tuple(
             InputFile(i.tag, i.name, i.digest, i.data_digest, i.size, str(i.path), i.hdus)
             for i in call.inputs

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pipeline.arguments import Argument, by_stage, read_arguments, refuse_idle
 from pipeline.budget import budget
 from pipeline.conduct import Conductor, Did, Event, Tools, failure
 from pipeline.config import Settings, load, spell
@@ -21,7 +22,7 @@ from pipeline.errors import ConfigError, Exit, FramesError, Interrupted, Slip, U
 from pipeline.forecast import Forecast, forecast
 from pipeline.frame_memo import FrameMemo
 from pipeline.image import ImageLibrary, RecipeParameter
-from pipeline.layers import Setter
+from pipeline.layers import Arguments, Setter
 from pipeline.lock import Lock, read_lock, resolve_image
 from pipeline.locked import Locked, keep_lock
 from pipeline.model import Plan, Problem, Scan, Stage
@@ -35,7 +36,7 @@ from pipeline.resolve import Resolver
 from pipeline.scan import scan
 from pipeline.selections import selection_slips
 from pipeline.slips import parameter_slips, refusal
-from pipeline.stages import stretch
+from pipeline.stages import needed, stretch
 from pipeline.standing import Beginning, Relied
 from pipeline.tags import Kind
 from provenance.errors import StoreDamaged, StoreFull, StoreUnwritable
@@ -132,6 +133,7 @@ class Reduction:
         self._arguments: dict[Stage, dict[str, str]] = {}
         self._illum: dict[Stage, bool] = {}
         self._argued_by = Setter.CALL
+        self._set: tuple[Argument, ...] = ()
         self._may_pin = True
 
     @classmethod
@@ -206,9 +208,7 @@ class Reduction:
         ConfigError, UsageError
             A parameter that a recipe does not know, or a value it does not take; a name that fits nothing.
         """
-        found = self.scan()
-        _require_raw(found)
-        made = make_plan(found, self.settings, self._arguments, self._illum, argued_by=self._argued_by)
+        found, made = self._drafted()
         slips = (*self.parameter_slips(), *selection_slips(self.settings, found, made))
         if slips:
             raise refusal(self.settings.file, sorted(slips, key=lambda slip: slip.line))
@@ -216,13 +216,54 @@ class Reduction:
             self._check(recipe, options)
         return made
 
+    def set_parameters(self, texts: Iterable[str]) -> None:
+        """Take parameters for the calls of this object; they win over the settings.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            As `clio run --set` takes them: `muse_scipost.dx=0.4`, or `scipost.dx=0.4` for a stage.
+
+        Raises
+        ------
+        UsageError
+            One that names no recipe, no stage, or a parameter that cannot be set.
+        """
+        self._set = read_arguments(texts)
+        for stage, given in by_stage(self._set).items():
+            self._arguments.setdefault(stage, {}).update(given)
+        self._argued_by = Setter.COMMAND if self._set else Setter.CALL
+
+    @property
+    def arguments(self) -> Arguments:
+        """Parameters that were given with calls."""
+        return Arguments(self._arguments, self._argued_by)
+
     def parameter_slips(self) -> tuple[Slip, ...]:
         """Check the recipe parameters of the settings against what the recipes of the image take."""
         document = self.settings.table.model_dump(exclude_unset=True)
         if not {"recipes", "override"} & document.keys():
             return ()  # without asking the image
         text = self.settings.file.read_text(encoding="utf-8")
-        return tuple(parameter_slips(text, document, self._known_parameters))
+        return tuple(parameter_slips(text, document, self.known_parameters))
+
+    def selection_slips(self) -> tuple[Slip, ...]:
+        """Check what the settings name against the frames that are there.
+
+        Raises
+        ------
+        FramesError
+            There is no raw frame that can be used.
+        """
+        return selection_slips(self.settings, *self._drafted())
+
+    def _drafted(self) -> tuple[Scan, Plan]:
+        """Scan and plan, nothing checked yet."""
+        found = self.scan()
+        _require_raw(found)
+        return found, make_plan(
+            *(found, self.settings, self._arguments, self._illum), argued_by=self._argued_by
+        )
 
     def forecast(self, plan: Plan | None = None) -> tuple[Forecast, ...]:
         """Say for each step of the plan whether it is a hit, a miss or blocked, and why; runs nothing."""
@@ -287,6 +328,7 @@ class Reduction:
         self._may_pin = as_locked is AsLocked.NO
         lock = read_lock(self.settings.lock)  # if it is damaged it is said now, and not hours later
         plan = self.plan()
+        refuse_idle(self._set, needed(plan, wanted))
         locked = self._held_against(lock, as_locked, plan, wanted)
         invocation = self.store.new_run_id()
         table = self.settings.table.clio
@@ -313,11 +355,14 @@ class Reduction:
             self._record_invocation(invocation, started, argv, exit_status, conductor.events)
         if is_stopped:
             raise Interrupted("stopped on request", "run the same command again to carry on")
-        if error is None and locked is None and not self._arguments and not self._illum:
+        remarks = plan.remarks
+        if self._arguments or self._illum:
+            remarks = (*remarks, f"{self.settings.lock.name} is left as it is: parameters came with the call")
+        elif error is None and locked is None:
             numerics = self.settings.table.clio.numerics
             keep_lock(self.settings.lock, plan, conductor.known, self.resolver, self.image, numerics)
         summary = self._summary(conductor.events, time.monotonic() - begin)
-        return replace(summary, problems=plan.problems, remarks=plan.remarks, believed=conductor.believed)
+        return replace(summary, problems=plan.problems, remarks=remarks, believed=conductor.believed)
 
     def relied(self, summary: Summary, beginning: Beginning) -> Relied | None:
         """List what a run that found nothing to do relied on; None if there was something to do.
@@ -470,11 +515,12 @@ class Reduction:
         locked.check(plan, wanted, self.resolver, self.store, self.image)
         return locked
 
-    def _known_parameters(self, recipe: str) -> tuple[RecipeParameter, ...]:
+    def known_parameters(self, recipe: str) -> tuple[RecipeParameter, ...]:
+        """Give the parameters of a recipe as the image declares them."""
         return self.library.parameters(self.image, self.engine, recipe)
 
     def _check(self, recipe: str, options: tuple[tuple[str, str], ...]) -> None:
-        effective(recipe, self._known_parameters(recipe), options)
+        effective(recipe, self.known_parameters(recipe), options)
 
     def _with(self, stage: Stage, **parameters: str | float | bool | None) -> tuple[Made, ...]:
         """Run a stage with parameters of its recipe; they hold for this object's later calls too."""

@@ -204,7 +204,7 @@ class Choice:
     """What else was there, each with the reason against it."""
 
 
-_PAIR_FIELDS = ("environment", "engine", "isolation", "host", "software")
+_PAIR_FIELDS = ("environment", "origins", "engine", "isolation", "host", "software")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +247,8 @@ class Run:
     """As it was given to the process, the clock's variables included."""
     defaults: tuple[str, ...] = ()
     """Names of the parameters left at the recipe's default."""
+    origins: Pairs = ()
+    """Who set each of the other options: the workflow, a file of settings, an argument, the command line."""
     inputs: tuple[InputFile, ...] = ()
     outputs: tuple[OutputFile, ...] = ()
     extras: tuple[ExtraFile, ...] = ()

@@ -453,7 +453,18 @@ def _runs(store: Store) -> Iterator[Run]:
         run, _ = store.records.record(key, run_id)
         outputs = tuple(replace(output, parts=(), qc=()) for output in run.outputs)
         none: dict[str, tuple[()]] = dict.fromkeys(
-            ("argv", "environment", "defaults", "isolation", "host", "software", "choices", "caveats"), ()
+            (
+                "argv",
+                "environment",
+                "defaults",
+                "origins",
+                "isolation",
+                "host",
+                "software",
+                "choices",
+                "caveats",
+            ),
+            (),
         )
         yield replace(run, outputs=outputs, **none)  # type: ignore[arg-type]  # all of them are tuples
 

@@ -11,6 +11,7 @@ import typer
 
 from pipeline.cli import (
     acceptances,
+    config,
     diff,
     image,
     night,
@@ -38,7 +39,12 @@ app = typer.Typer(
 for part in (workspace, night, work, questions, acceptances, upkeep, space, passport, params, diff, replay):
     part.add_to(app)
 app.add_typer(image.app, name="image")
-for known in (*app.registered_commands, *image.app.registered_commands):
+app.add_typer(config.app, name="config")
+for known in (
+    *app.registered_commands,
+    *image.app.registered_commands,
+    *config.app.registered_commands,
+):
     # A terminal breaks lines where it ends, not where the source does.
     paragraphs = inspect.cleandoc(getattr(known.callback, "__doc__", None) or "").split("\n\n")
     known.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

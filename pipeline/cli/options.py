@@ -29,6 +29,14 @@ Engine = Annotated[
         metavar="NAME",
     ),
 ]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME.PARAMETER=VALUE",
+        help="A parameter for this call: of a recipe, or of a stage's call of it.",
+    ),
+]
 
 
 def find_workspace(given: Path | None) -> Path:

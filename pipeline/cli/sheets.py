@@ -232,16 +232,18 @@ def _threads(count: int | None) -> str:
 
 def _parameters(report: "RunReport", everything: bool) -> Lines:
     changed = {name for name, _ in report.changed}
-    total = len(report.action.parameters)
+    total, origins = len(report.action.parameters), dict(report.run.origins)
+
+    def marked_of(name: str, value: str) -> tuple[str, str]:
+        by = origins.get(name.rpartition(".")[2], "") if name in changed else "default"
+        return name, f"{value} ({by})" if by else value
+
     if everything:
-        marked = (
-            (name, value if name in changed else f"{value} (default)")
-            for name, value in report.action.parameters
-        )
+        marked = (marked_of(*pair) for pair in report.action.parameters)
         yield from _block(f"parameters ({total})", _pairs(marked))
     else:
         title = f"parameters not at their default ({len(changed)} of {total}; --all shows the rest)"
-        yield from _block(title, _pairs(report.changed) if changed else ["none"])
+        yield from _block(title, _pairs(marked_of(*pair) for pair in report.changed) if changed else ["none"])
 
 
 def _qc(item: "OutputFile", everything: bool) -> Lines:

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Engine, Json, JsonLines, Workspace, find_workspace, open_reduction
+from pipeline.cli.options import (
+    Engine,
+    Json,
+    JsonLines,
+    Set,
+    Workspace,
+    find_workspace,
+    open_reduction,
+)
 from pipeline.cli.output import OUTPUT, print_json
 from pipeline.cli.progress import watching
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline.forecast import Forecast
@@ -37,6 +46,7 @@ def plan(
     first: First = "",
     last: Last = "",
     why: Annotated[bool, typer.Option("--why", help="Name first what began it, down to its cause.")] = False,
+    parameters: Set = None,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
@@ -48,6 +58,7 @@ def plan(
 
     wanted = _stages(stages, first, last)
     with open_reduction(workspace) as reduction:
+        reduction.set_parameters(parameters or ())
         planned = reduction.plan()
         every = reduction.forecast(planned)
         found = [f for f in every if f.step.stage in wanted]
@@ -88,6 +99,7 @@ def run(
     locked: Annotated[
         bool, typer.Option("--locked", help="Do what clio.lock says and nothing else; leave it as it is.")
     ] = False,
+    parameters: Set = None,
     engine: Engine = "",
     workspace: Workspace = None,
     as_json: JsonLines = False,
@@ -104,7 +116,12 @@ def run(
     (--memory; what is free without). With --memory each is held to its share; one that needs more is tried
     once more, alone and with all of it.
 
+    Parameters of --set win over clio.toml for this call and are recorded as of the command line; clio.lock
+    then stays as it is. One that has no part in what is run is refused.
+
     Example: `clio run --last prep_align --jobs 8 --memory 32GB`
+
+    Example: `clio run scipost --set muse_scipost.pixfrac=0.7,0.7`
     """
     from pipeline.standing import Beginning, Standing, keep, recall
 
@@ -112,7 +129,9 @@ def run(
     wanted = _stages(stages, first, last)
     memory_bytes = _bytes(memory)
     folder = find_workspace(workspace)
-    if not as_json and not locked and (standing := recall(folder, wanted)) is not None:
+    if locked and parameters:
+        raise UsageError("--locked and --set exclude each other", "the lock says every parameter")
+    if not as_json and not locked and not parameters and (standing := recall(folder, wanted)) is not None:
         for remark in standing.remarks:
             OUTPUT.say(remark)
         _print_nothing_to_run(standing.hits, time.monotonic() - began)
@@ -129,6 +148,7 @@ def run(
         Reduction(settings, engine=engine) as reduction,
         watching(reduction.cancel, as_json=as_json) as listen,
     ):
+        reduction.set_parameters(parameters or ())
         summary = reduction.run(
             *(wanted, listen, tuple(sys.argv), jobs),
             memory_bytes=memory_bytes,
@@ -195,7 +215,6 @@ def status(workspace: Workspace = None, as_json: Json = False) -> None:
 
 
 def _stages(names: list[str] | None, first: str, last: str) -> "tuple[Stage, ...]":
-    from pipeline.errors import UsageError
     from pipeline.stages import stage_of, stretch
 
     if names and (first or last):

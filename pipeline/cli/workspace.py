@@ -12,44 +12,6 @@ from pipeline.errors import EngineUnavailable, Exit, UsageError
 if TYPE_CHECKING:
     from pipeline.model import Frame
 
-TEMPLATE = """\
-# What a person decides about this reduction; everything else is found out. See the README of clio.
-
-[clio]
-# store = ".clio"          where products and their records are kept; several workspaces may share one
-# engine = "auto"          docker, podman, bubblewrap or apptainer; "auto" takes the first that works
-# clock = "frozen"         "real" lets the clock run in the recipes: products then differ in their DATE
-# numerics = "pinned"      "native" lets the C library use what this CPU has
-# jobs = 2                 recipes at once; one a core without
-# memory_gb = 16           recipes start beside each other only while they fit
-
-[data]
-raw = {raw}
-calib = {calib}
-# mode = "WFM-NOAO-N"      leave out frames of other modes
-# ifus = [1, 2]            leave out the other IFUs
-
-[image]
-# reference = "sha256:..." the recipe image; without it the one in clio.lock
-
-[workflow]
-# dark = false
-# illum = true
-# offset_list = true
-# filter_for_alignment = "Cousins_R"
-
-# [recipes.muse_scipost]   parameters of a recipe, everywhere; but save and filter of prep_align, and save
-#                          of scipost_perexpo, are the workflow's, as later stages rely on them
-# lambdamin = 4750
-
-# [[override]]             parameters for some steps
-# where = {{ exposure = "2026-01-16T01:42:00.490" }}
-# recipes.muse_scipost.skymodel_fraction = 0.1
-
-# [associate.STD_RESPONSE] policy for one calibration
-# window_d = 5
-"""
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the verbs of this module."""
@@ -63,7 +25,7 @@ def init(
     raw: Annotated[list[str] | None, typer.Option(help="A folder of raw frames.")] = None,
     calib: Annotated[list[str] | None, typer.Option(help="A folder of static calibrations.")] = None,
 ) -> None:
-    """Start a workspace: write a commented clio.toml.
+    """Start a workspace: write a clio.toml that says every key, and a schema of it for editors.
 
     Example: `clio init my-galaxy --raw /data/night1`
     """
@@ -74,15 +36,17 @@ def init(
 
 def write_settings(folder: Path, raw: list[str], calib: list[str]) -> Path:
     """Write the settings of a new workspace; what is there already is never overwritten."""
-    import json
-
+    from pipeline.cli.config import schema_here
+    from pipeline.config_text import SCHEMA_FILE, write_commented
     from pipeline.places import FILE
+    from pipeline.replacing import replace_text
 
     path = folder / FILE
     if path.exists():
         raise UsageError(f"{path} is there already", "edit it, or start in another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(TEMPLATE.format(raw=json.dumps(raw), calib=json.dumps(calib)), encoding="utf-8")
+    replace_text(folder / SCHEMA_FILE, schema_here())
+    replace_text(path, write_commented({"data": {"raw": raw, "calib": calib}}))
     for name in (*raw, *calib):
         if not Path(name).is_absolute():
             (folder / name).mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ import typer
 from history import History, write_history
 from typer.testing import CliRunner, Result
 
-from pipeline.cli import acceptances, diff, image, params, questions, replay, space, upkeep, work
+from pipeline.cli import acceptances, config, diff, image, params, questions, replay, space, upkeep, work
 from pipeline.cli import workspace as workspace_verbs
 from pipeline.cli.output import OUTPUT
 from provenance.store import Store
@@ -27,6 +27,7 @@ def clio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clio]:
     for part in (workspace_verbs, work, questions, acceptances, upkeep, space, params, diff, replay):
         part.add_to(app)
     app.add_typer(image.app, name="image")
+    app.add_typer(config.app, name="config")
     _forget_consoles()
     yield lambda *words: CliRunner().invoke(app, [str(word) for word in words])
     _forget_consoles()
