@@ -23,6 +23,9 @@ from pipeline.finding import stage_inputs
 from pipeline.fitsdigest import FileDigest
 from pipeline.image import ImageLibrary
 from pipeline.messages import complaints, telling
+from pipeline.own.engine import own_engine
+from pipeline.own.environment import as_recorded
+from pipeline.own.table import is_own
 from pipeline.products import Product
 from pipeline.recipes import RECIPES
 from pipeline.record import output_of, software, status_of, with_measures
@@ -93,6 +96,18 @@ class Workshop:
     def target(self) -> Store:
         """Where what is made is written."""
         return self.into or self.store
+
+    def surroundings(self, action: Action) -> tuple[Engine, RecipeImage]:
+        """Give what runs an action: an engine, and its image or what stands for that.
+
+        Raises
+        ------
+        ImageError
+            Its image is not on this machine, or Python and its libraries are others here.
+        """
+        if is_own(action.recipe):
+            return own_engine(), as_recorded(action.recipe, action.image, self.store)
+        return self.engine, self.library.find(action.image)
 
     @classmethod
     def of(cls, reduction: "Reduction") -> "Workshop":
@@ -228,7 +243,7 @@ def remake(
                     store.objects.put(output.product.path)
     """
     recorded = workshop.store.action(run.action)
-    image = workshop.library.find(recorded.image)
+    engine, image = workshop.surroundings(recorded)
     inputs = stage_inputs(workshop, run, recorded, instead)
     read = tuple(ActionInput(item.tag, item.name, item.data_digest) for item in inputs)
     action = replace(variation.of(recorded), inputs=read)
@@ -239,7 +254,7 @@ def remake(
     work = workshop.target.work(call.run)
     try:
         with writing_to(work):
-            ran = execute(call, work, workshop.engine, image, workshop.cancel)
+            ran = execute(call, work, engine, image, workshop.cancel)
         yield Remade(run, action, ran, _outputs(run, ran), *_failure(action, ran))
     finally:
         workshop.target.discard_work(call.run)
@@ -296,7 +311,8 @@ def record_again(
         log=store.objects.put_bytes(ran.log.encode()).digest if ran.log else None,
         software=tuple((dict(remade.recorded.software) | dict(software())).items()),
     )
-    run = with_measures(told, ran, engine=workshop.engine, invocation=invocation)
+    engine, _ = workshop.surroundings(remade.action)
+    run = with_measures(told, ran, engine=engine, invocation=invocation)
     store.commit(remade.action, run)
     return run
 

@@ -18,6 +18,9 @@ from pipeline.hashing import Reader, reading_ahead
 from pipeline.host import cores
 from pipeline.locked import Known, Locked
 from pipeline.model import FrameInput, Plan, ProductInput, Stage, Step
+from pipeline.own.engine import own_engine
+from pipeline.own.environment import own_image, remember
+from pipeline.own.table import is_own
 from pipeline.publish import publish, withdraw
 from pipeline.record import Job, make_call, record
 from pipeline.resolve import Resolver
@@ -321,29 +324,38 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
     if tools.locked is not None:
         call = tools.locked.with_clock(job.step, call)
     keep = False
+    engine, image = _setting(job.step.recipe, tools)
     try:
         cause, reason = unfit(call)
         if cause:
             ran, verdict = not_run(call), Verdict(cause, reason, (), 0, 0)
         else:
             with writing_to(work):
-                ran = execute(call, work, tools.engine, tools.image, tools.cancel)
+                ran = execute(call, work, engine, image, tools.cancel)
             if grant:
                 grant.release()  # another recipe runs while this one's products are read and kept
             verdict = judge(job, ran, store.path)
             keep = verdict.cause in _KEPT_FOR_A_LOOK
         try:
-            return record(store, job, ran, verdict, engine=tools.engine, invocation=tools.invocation)
+            return record(store, job, ran, verdict, engine=engine, invocation=tools.invocation)
         except StoreFull:
             keep = False
             store.discard_work(id_)  # makes room for the record of the failure
             full = replace(verdict, cause="disk full", reason=f"no space left on the disk of {store.path}")
-            return record(store, job, ran, full, engine=tools.engine, invocation=tools.invocation)
+            return record(store, job, ran, full, engine=engine, invocation=tools.invocation)
     finally:
         if keep:
             store.keep_work(id_)
         else:
             store.discard_work(id_)
+
+
+def _setting(recipe: str, tools: Tools) -> tuple[Engine, RecipeImage]:
+    """Give what runs a recipe, and what it runs in: of one of ours, Python and its libraries."""
+    if not is_own(recipe):
+        return tools.engine, tools.image
+    remember(tools.store, recipe)
+    return own_engine(), own_image(recipe)
 
 
 def judge(job: Job, ran: Ran, store: Path) -> Verdict:

@@ -33,6 +33,13 @@ VARIABLES = frozenset(
 )
 """Variables that a person may set: those that the text of libmuse 2.8.7 holds, without what is refused."""
 
+PINNED_PYTHON = {
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR AVX2 FMA3 AVX512F AVX512CD AVX512_SKX",
+    "OPENBLAS_CORETYPE": "Nehalem",
+}
+"""Keeps numpy and OpenBLAS from choosing other kernels on newer CPUs; names that one of them does not know
+are ignored."""
+
 FREE = "free"
 """Stands for the number of threads in the key of a recipe that gives the same bits with any."""
 
@@ -88,6 +95,27 @@ def refused_variable(name: str) -> tuple[str, str]:
     close = difflib.get_close_matches(name, sorted(VARIABLES), n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(VARIABLES))}"
     return f"{name} is no variable that the MUSE library reads", hint
+
+
+@functools.cache
+def own_environment(numerics: str, platform: str) -> tuple[tuple[str, str], ...]:
+    """Give the environment that is part of the key of a recipe of our own: one thread, whatever computes.
+
+    Parameters
+    ----------
+    numerics, platform : str
+        As of `environment`. Pinned, numpy and OpenBLAS use the instructions that every processor has.
+    """
+    variables = dict(environment(1, numerics, platform))
+    variables |= {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    if numerics == "pinned" and platform in PINNED:
+        variables |= PINNED_PYTHON
+    return tuple(sorted(variables.items()))
+
+
+def own_clock(at: datetime | None) -> tuple[tuple[str, str], ...]:
+    """Give the variable by which a recipe of our own is told the time; none for a real clock."""
+    return (("SOURCE_DATE_EPOCH", str(round(at.timestamp()))),) if at else ()
 
 
 def settled(variables: tuple[tuple[str, str], ...], cores: int) -> tuple[tuple[str, str], ...]:

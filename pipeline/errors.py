@@ -116,6 +116,10 @@ class ImageError(PipelineError):
     exit_code = Exit.ENGINE
 
 
+class LibraryMissing(ImageError):
+    """A library that a recipe of our own computes with is not installed, or is another than was recorded."""
+
+
 class NotAsLocked(PipelineError):
     """What would be done, or what came out, is not what `clio.lock` says.
 

@@ -20,11 +20,12 @@ from pipeline.engine import (
     RecipeImage,
     Surroundings,
 )
-from pipeline.environment import clock_environment, settled
+from pipeline.environment import clock_environment, own_clock, settled
 from pipeline.errors import FitsError
 from pipeline.fitsfile import read_hdus
 from pipeline.host import cores
 from pipeline.products import Product, read_product
+from pipeline.recipes import RECIPES
 from pipeline.sof import write_sof
 from pipeline.structure import STATICS, header_fault, number_fault, tables
 
@@ -119,7 +120,8 @@ def execute(call: Call, work: Path, engine: Engine, image: RecipeImage, cancel: 
     sof.write_text(write_sof(frames), encoding="utf-8")
     clock = (call.clock or datetime.now(UTC).replace(microsecond=0)) if call.is_clock_frozen else None
     chosen = settled(call.environment, call.threads or cores())
-    environment = (*chosen, *clock_environment(clock, image.platform))
+    told = own_clock(clock) if _is_ours(call) else clock_environment(clock, image.platform)
+    environment = (*chosen, *told)
     argv, emulator = command(call), call.surroundings.emulator
     before = [_signature(item.path) for item in call.inputs]
     mounts = dict.fromkeys(map(Mount, (item.path.resolve() for item in call.inputs), targets))
@@ -215,12 +217,20 @@ def not_run(call: Call) -> Ran:
 
 def command(call: Call) -> tuple[str, ...]:
     """Write the command line of a call, as it stands inside the container."""
+    program = ("esorex", "--output-dir=.", "--log-dir=.", f"--log-file={LOG}", "--msg-level=off")
     return (
-        *("esorex", "--output-dir=.", "--log-dir=.", f"--log-file={LOG}", "--msg-level=off"),
-        *(f"--products-sof={PRODUCTS}", "--suppress-prefix=TRUE", call.recipe),
+        *(("clio-recipe", f"--log-file={LOG}") if _is_ours(call) else program),
+        f"--products-sof={PRODUCTS}",
+        *(() if _is_ours(call) else ("--suppress-prefix=TRUE",)),
+        call.recipe,
         *(f"--{name}={value}" for name, value in call.options),
         f"{call.surroundings.inputs}/frames.sof",
     )
+
+
+def _is_ours(call: Call) -> bool:
+    row = RECIPES.get(call.recipe)
+    return row is not None and row.is_ours
 
 
 def _signature(path: Path) -> tuple[int, ...]:

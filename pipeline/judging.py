@@ -106,6 +106,7 @@ def state(workshop: Workshop, remade: Remade, judgement: Judgement, replay: str 
         }
         for product in judgement.products
     ]
+    engine, _ = workshop.surroundings(remade.action)
     body = {
         "at": time_of(datetime.now(UTC)),
         "store": workshop.store.id,
@@ -115,7 +116,7 @@ def state(workshop: Workshop, remade: Remade, judgement: Judgement, replay: str 
         "replay": replay,
         "verdict": judgement.sameness.value,
         "reason": judgement.reason,
-        "engine": " ".join(engine_of(workshop.engine).values()),
+        "engine": " ".join(engine_of(engine).values()),
         "clio": dict(software())["clio"],
         "outputs": outputs,
     }

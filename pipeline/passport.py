@@ -210,7 +210,7 @@ def newest_run(store: Store, recipe: str) -> Run:
 
 def runs_of_all(store: Store) -> Iterator[Run]:
     """Find the run of each recipe that ran here, in the order of the workflow."""
-    for recipe in RECIPES:
+    for recipe in (row.name for row in RECIPES.values() if not row.is_ours):
         with suppress(UsageError):
             yield newest_run(store, recipe)
 

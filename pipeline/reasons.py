@@ -14,6 +14,7 @@ from pipeline.causes import Cause, CauseKind, hdu_cause, package_causes
 from pipeline.errors import FitsError
 from pipeline.fitsdifference import compare_files
 from pipeline.image import Package
+from pipeline.own.environment import packages_here, remembered
 from pipeline.record import Job
 from pipeline.surroundings import not_reproduced
 from provenance.difference import (
@@ -251,7 +252,9 @@ class Explainer:
         return Cause(_KINDS[change.field], asked.step, text, change.name, change.old, change.new, causes)
 
     def _of_images(self, step: str, old: str, new: str) -> tuple[Cause, ...]:
-        before, after = self._packages(old), self._packages(new)
+        before, after = (self._packages(digest) or packages_here(digest) for digest in (old, new))
+        before = before or remembered(self._old.store, old)
+        after = after or remembered(self._new.store, new)
         if before is not None and after is not None:
             return tuple(package_causes(step, before, after))
         gone = short(old if before is None else new)

@@ -38,7 +38,9 @@ class Recipe:
     memory_factor: float
     """Bytes more for each byte of input."""
     spec: int = 1
-    """Raised by hand when our way of staging it changes."""
+    """Raised by hand when our way of staging it changes; of one of ours, when what it computes does."""
+    is_ours: bool = False
+    """Whether it is a recipe of our own, and no image has it; see `pipeline.own`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class StageRow:
     """What one step of it works on, in words."""
     fixed: tuple[str, ...] = ()
     """Options that later stages rely on: parameters meant for all calls of the recipe leave them alone."""
+    takes_arguments: bool = True
+    """Whether parameters given with a call of the stage are meant for it."""
 
 
 _GB = 10**9
@@ -177,6 +181,18 @@ RECIPES = {
             ),
             *(None, _GB // 2, 3.0),
         ),
+        Recipe(
+            "clio_align",
+            (InputRule("IMAGE_FOV", 1, None), _maybe("REFERENCE_IMAGE")),
+            *(1, _GB // 2, 30.0),
+            is_ours=True,
+        ),
+        Recipe(
+            "clio_offsets",
+            (_one("OFFSET_LIST"), _one("OFFSET_EDIT")),
+            *(1, _GB // 10, 3.0),
+            is_ours=True,
+        ),
     )
 }
 """By name."""
@@ -269,6 +285,13 @@ STAGES = {
     )
 }
 """By stage, in the order of the workflow."""
+
+BY_REFERENCE = StageRow(Stage.ALIGN, "clio_align", (), (Expected("OFFSET_LIST"),), "dataset")
+"""What the alignment calls in place of muse_exp_align, if the settings want it."""
+BY_HAND = StageRow(
+    *(Stage.ALIGN, "clio_offsets", (), (Expected("OFFSET_LIST"),), "dataset"), takes_arguments=False
+)
+"""What puts a table that a person edited in the place of what was measured."""
 
 PER_IFU = frozenset({Stage.BIAS, Stage.DARK, Stage.FLAT, Stage.WAVE, Stage.LSF, Stage.SCIBASIC})
 """Stages that call their recipe once an IFU: less memory, smaller blast radius, exact hits."""

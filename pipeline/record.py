@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from pipeline.accept import Verdict
 from pipeline.engine import Engine, RecipeImage
-from pipeline.environment import THREADS, environment
+from pipeline.environment import THREADS, environment, own_environment
 from pipeline.execute import Call, Ran, StagedInput
 from pipeline.host import host
 from pipeline.model import FrameInput, Step
@@ -91,7 +91,9 @@ def make_action(
         image=image.config_digest,
         platform=image.platform,
         parameters=effective.values,
-        environment=environment(recipe.threads, numerics, image.platform, step.environment),
+        environment=own_environment(numerics, image.platform)
+        if recipe.is_ours
+        else environment(recipe.threads, numerics, image.platform, step.environment),
         inputs=tuple(ActionInput(item.tag, item.name, item.data_digest) for item in inputs),
         outputs=_outputs(step),
         numerics=numerics,

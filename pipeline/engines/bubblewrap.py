@@ -49,14 +49,14 @@ class BubblewrapEngine:
             The root file system was changed after it was unpacked.
         """
         program = _program()
-        if changed_rootfs(image):
+        if self._is_changed(image):
             raise ImageError(
                 f"the root file system {image.rootfs} is not what was unpacked from the image archive",
                 hint=f"remove {image.rootfs}; it is unpacked again from the archive beside it",
             )
         with self._lock:
             if image.config_digest not in self._prepared:
-                _try_namespaces(program, image)
+                _try_namespaces(program, self._root(image))
                 self._prepared.add(image.config_digest)
 
     def run(self, image: RecipeImage, request: EngineRequest, cancel: threading.Event) -> EngineResult:
@@ -64,13 +64,22 @@ class BubblewrapEngine:
         check_request(request)
         clear_traces(request.out)
         program = _program()
-        with groups_for(request) as groups, _options_file(_options(image, request)) as options:
+        root = self._root(image)
+        with groups_for(request) as groups, _options_file(_options(root, request)) as options:
             command = [program, "--args", str(options), *keeper_argv(request)]
             watched, message = attend(command, request, cancel, groups, descriptors=(options,))
         # bwrap itself is silent unless it could not start the run, and then there are no figures.
         if message and watched.stopped is None and not (request.out / FIGURES).exists():
             raise EngineUnavailable(f"bwrap cannot start the run: {message}", hint=namespace_hint(message))
         return conclude(request.out, watched, _isolation(request, groups))
+
+    def _is_changed(self, image: RecipeImage) -> bool:
+        """Tell whether the root file system is not what was unpacked."""
+        return changed_rootfs(image)
+
+    def _root(self, image: RecipeImage) -> list[str]:
+        """Options that mount the root file system."""
+        return ["--ro-bind", str(image.rootfs), "/"]
 
 
 def _program() -> str:
@@ -80,10 +89,10 @@ def _program() -> str:
     return program
 
 
-def _options(image: RecipeImage, request: EngineRequest) -> list[str]:
+def _options(root: Sequence[str], request: EngineRequest) -> list[str]:
     """Options of bwrap: what the run sees, in the order in which it is mounted."""
     around = request.surroundings
-    base = _isolating(image, around)
+    base = _isolating(root, around)
     base += ["--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/in"]
     for mount in request.inputs:
         base += ["--ro-bind", str(mount.source), mount.target]
@@ -92,21 +101,21 @@ def _options(image: RecipeImage, request: EngineRequest) -> list[str]:
     return [*base, "--chdir", around.directory]
 
 
-def _isolating(image: RecipeImage, around: Surroundings = USUAL) -> list[str]:
+def _isolating(root: Sequence[str], around: Surroundings = USUAL) -> list[str]:
     """Put together the options that shut a program in."""
     options = ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
     if around.user is not None:
         user, group = map(str, around.user)
         options += ["--unshare-user", "--uid", user, "--gid", group]
-    options += ["--hostname", around.hostname, "--ro-bind", str(image.rootfs), "/", "--proc", "/proc"]
+    options += ["--hostname", around.hostname, *root, "--proc", "/proc"]
     for place in proc_of_root():
         options += ["--ro-bind", place, place]
     return [*options, "--dev", "/dev"]
 
 
-def _try_namespaces(program: str, image: RecipeImage) -> None:
+def _try_namespaces(program: str, root: Sequence[str]) -> None:
     done = subprocess.run(
-        [program, *_isolating(image), "/bin/sh", "-c", ":"],
+        [program, *_isolating(root), "/bin/sh", "-c", ":"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -102,7 +102,11 @@ class ImageLibrary:
         ImageError
             The image is not here.
         """
+        from pipeline.own.environment import own_image, recipes_of
+
         digest = parse_reference(config_digest)
+        for ours in recipes_of(digest):
+            return own_image(ours)
         home = self._images / digest.removeprefix("sha256:")
         if not home.is_dir():
             others = ", ".join(image.config_digest[7:19] for image in self.list()) or "none"
@@ -206,10 +210,17 @@ class ImageLibrary:
 
     def packages(self, image: RecipeImage) -> tuple[Package, ...]:
         """Bill of materials of an image, sorted by name; empty for an image that brings none."""
-        return _packages_of(image)
+        from pipeline.own.environment import packages_here
+
+        return packages_here(image.config_digest) or _packages_of(image)
 
     def recipes(self, image: RecipeImage, engine: Engine) -> tuple[tuple[str, str], ...]:
         """Recipes of an image as (name, version), sorted by name."""
+        from pipeline.own.environment import recipes_of
+
+        ours = recipes_of(image.config_digest)
+        if ours:
+            return tuple((name, "") for name in ours)
         listed = image.archive.with_name("recipes.json")
         if not listed.is_file():
             self._survey(image, engine)
@@ -225,6 +236,10 @@ class ImageLibrary:
         EngineUnavailable
             The image has to be asked, and the engine cannot.
         """
+        from pipeline.own.table import OWN
+
+        if recipe in OWN:
+            return OWN[recipe].parameters
         listed = image.archive.with_name("parameters") / f"{recipe}.json"
         if not listed.is_file():
             known = [name for name, _ in self.recipes(image, engine)]

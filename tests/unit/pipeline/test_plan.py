@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.config import FileTable, Settings
 from pipeline.model import Frame, Plan, ProductInput, Scan, Stage, Step
 from pipeline.plan import plan
-from pipeline.recipes import PER_IFU, RECIPES, STAGES, TYPICAL_S
+from pipeline.recipes import BY_HAND, BY_REFERENCE, PER_IFU, RECIPES, STAGES, TYPICAL_S
 from pipeline.rules import RULES
 
 ROOT = Path("/galaxy")
@@ -157,7 +157,8 @@ def test_a_flat_and_its_trace_come_from_one_run() -> None:
 def test_every_stage_has_its_row_and_typical_time() -> None:
     assert list(STAGES) == list(Stage)
     assert TYPICAL_S.keys() == set(Stage)
-    assert {row.recipe for row in STAGES.values()} == RECIPES.keys()
+    rows = (*STAGES.values(), BY_REFERENCE, BY_HAND)
+    assert {row.recipe for row in rows} == RECIPES.keys()
     assert {s.stage for s in planned().steps if len(s.ifus) == 1} == PER_IFU - {Stage.DARK}
 
 
