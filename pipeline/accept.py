@@ -12,11 +12,12 @@ from collections import Counter
 from dataclasses import dataclass
 
 from pipeline import keywords as kw
-from pipeline.alignment import wrong_alignment
+from pipeline.alignment import incomplete_list, wrong_alignment
 from pipeline.engine import Ending, EngineResult
 from pipeline.messages import complaints, doubts, explained, known, telling
 from pipeline.model import Expected
 from pipeline.products import Product, filter_of, used_frames
+from pipeline.recipes import RECIPES
 
 _IFU_MISSING = re.compile(r"(?:Channel|specified|loaded) for IFU\s+(\d+)")
 """Said of every IFU that is not there; a failure only of one that is."""
@@ -85,8 +86,10 @@ def accept(
         The first thing that is wrong, the engine's word before the log's before the products'.
     """
     errors, warnings = complaints(log)
-    caveats = list(doubts(warnings))
-    cause, reason = _ending(result, errors)
+    row = RECIPES.get(given.recipe)
+    is_ours = row is not None and row.is_ours
+    caveats = warnings.copy() if is_ours else list(doubts(warnings))
+    cause, reason = _ending(given, result, errors)
     if not cause:
         cause, reason = _from_log(given, errors, warnings)
     if not cause and faults:
@@ -96,7 +99,12 @@ def accept(
     return Verdict(cause, reason, tuple(caveats), len(warnings), len(errors))
 
 
-def _ending(result: EngineResult, errors: list[str]) -> tuple[str, str]:
+def _program(given: Given) -> str:
+    row = RECIPES.get(given.recipe)
+    return given.recipe if row is not None and row.is_ours else "esorex"
+
+
+def _ending(given: Given, result: EngineResult, errors: list[str]) -> tuple[str, str]:
     """Judge by how the program ended."""
     last = f": {telling(errors)}" if errors else ""
     match result.ending:
@@ -115,7 +123,7 @@ def _ending(result: EngineResult, errors: list[str]) -> tuple[str, str]:
         case Ending.EXITED if result.signal is not None:
             return "recipe error", f"the recipe died of signal {result.signal}{last}"
         case Ending.EXITED if result.exit_status != 0:
-            return "recipe error", f"esorex left with {result.exit_status}{last}"
+            return "recipe error", f"{_program(given)} left with {result.exit_status}{last}"
     return "", ""
 
 
@@ -152,7 +160,12 @@ def _from_products(given: Given, products: tuple[Product, ...], caveats: list[st
         reason = check(given, products)
         if reason:
             return "unproven", reason
-    reason = wrong_alignment(given.exposures, products, caveats)
+    if given.recipe == "muse_exp_align":
+        reason = wrong_alignment(given.exposures, products, caveats)
+    elif given.exposures:
+        reason = incomplete_list(given.exposures, products)
+    else:
+        return "", ""
     return ("unproven", reason) if reason else ("", "")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline import keywords as kw
 from pipeline.products import Product
 from pipeline.structure import read_table
+from pipeline.unmatched import unmatched_exposure
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -55,6 +56,25 @@ def wrong_alignment(exposures: tuple[str, ...], products: tuple[Product, ...], c
     if header.get(kw.ALIGN_NO_MATCH) not in (0, None):
         return f"{header.get(kw.ALIGN_NO_MATCH)} exposures were not matched with any other"
     return _wrong_offsets(exposures, offsets) or _wrong_places(exposures, products, caveats)
+
+
+def incomplete_list(exposures: tuple[str, ...], products: tuple[Product, ...]) -> str:
+    """Refuse a list of our own that does not name each exposure once: with an offset, or as not matched.
+
+    Parameters
+    ----------
+    exposures, products
+        As of `wrong_alignment`.
+
+    Returns
+    -------
+    str
+        What is wrong; empty for nothing.
+    """
+    lost = {exposure for product in products if (exposure := unmatched_exposure(product.tag, product.name))}
+    matched = tuple(exposure for exposure in exposures if exposure not in lost)
+    offsets = next((product for product in products if product.tag == "OFFSET_LIST"), None)
+    return "" if offsets is None else _wrong_offsets(matched, offsets)
 
 
 def _unmatched(exposure: str, sources: int) -> str:

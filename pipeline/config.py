@@ -92,6 +92,8 @@ class WorkflowTable(Table):
     """Whether exposures are shifted by the offsets that align finds."""
     filter_for_alignment: Text = ALIGNMENT_FILTER
     """Filter of the images by which exposures are aligned."""
+    align: Literal["recipe", "reference"] = "recipe"
+    """Align by sources with muse_exp_align, or by all that a reference image shows with clio_align."""
 
 
 class TargetTable(Table):
@@ -101,6 +103,8 @@ class TargetTable(Table):
     """Patterns for ESO OBS TARG NAME or ESO OBS ID; without it, the name of the table."""
     exclude: Annotated[list[str], Field(examples=[["2026-01-16T01:42:00.490"]])] = Field(default_factory=list)
     """Patterns for DATE-OBS or ARCFILE of exposures to leave out."""
+    reference: Annotated[str, Field(examples=["wide.fits"])] = ""
+    """Image of the sky by which its exposures are aligned; without it, by each other."""
 
 
 class AssociateTable(Table):

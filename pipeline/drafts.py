@@ -22,7 +22,15 @@ from pipeline.model import (
     Stage,
     Step,
 )
-from pipeline.recipes import PER_DATASET, PER_EXPOSURE, RECIPES, STAGES, InputRule, expected_products
+from pipeline.recipes import (
+    PER_DATASET,
+    PER_EXPOSURE,
+    RECIPES,
+    STAGES,
+    InputRule,
+    StageRow,
+    expected_products,
+)
 from pipeline.rules import DAY_S, RULES, Rule
 
 CALIBRATIONS = "calibrations"
@@ -99,6 +107,8 @@ class Draft:
     """IFUs it works on."""
     exposures: int = 1
     """Exposures it is given."""
+    row: StageRow | None = None
+    """What it calls, if not what its stage usually does."""
     inputs: list[FrameInput | ProductInput] = field(default_factory=list)
     associations: list[Association] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -176,7 +186,7 @@ class Draft:
         """Give the parameters of the step that are set on purpose, each with who set it."""
         drafts = self.drafts
         arguments = Arguments(drafts.arguments, drafts.argued_by)
-        return holding(layers(self.scope, self.ifu, drafts.settings, arguments))
+        return holding(layers(self.scope, self.ifu, drafts.settings, arguments, self.row))
 
     def parameters(self) -> dict[str, str]:
         """Give the parameters of the step that are set on purpose: option to value."""
@@ -190,7 +200,7 @@ class Draft:
         makes : tuple of str
             Tags of the products that later steps look for.
         """
-        row, scope, set_ = STAGES[self.stage], self.scope, self.given()
+        row, scope, set_ = self.row or STAGES[self.stage], self.scope, self.given()
         parameters = {option: given.value for option, given in set_.items()}
         given = frozenset(item.tag for item in self.inputs)
         self.problems += _count_problems(self.id, row.recipe, self.inputs, self.ifus)

@@ -10,6 +10,7 @@ from pipeline.model import Step
 from pipeline.reasons import reasons
 from pipeline.record import Job
 from pipeline.resolve import Resolver
+from pipeline.unmatched import without_unmatched
 from provenance.acceptances import Acceptance
 from provenance.model import Run
 from provenance.store import Store
@@ -61,6 +62,11 @@ class Forecast:
         return tuple(dict.fromkeys((*accepted, *self.run.caveats, *self.inherited)))
 
     @property
+    def is_hit(self) -> bool:
+        """Whether its outcome is known."""
+        return self.outcome is Outcome.HIT
+
+    @property
     def has_failed(self) -> bool:
         """Whether it is blocked by its own failure."""
         return self.outcome is Outcome.BLOCKED and self.run is not None
@@ -90,6 +96,10 @@ def forecast(
     in_full : bool
         Compare a miss with what was made earlier, to say what changed; else why only says what is missing.
     """
+    if step.problems:
+        return Forecast(step, Outcome.BLOCKED, tuple(problem.reason for problem in step.problems))
+    made = {id_: up.run for id_, up in before.items() if id_ in step.upstream and up.run and up.is_hit}
+    step = without_unmatched(step, made)
     if step.problems:
         return Forecast(step, Outcome.BLOCKED, tuple(problem.reason for problem in step.problems))
     upstream = [before[id_] for id_ in step.upstream if id_ in before]

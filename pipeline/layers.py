@@ -50,7 +50,9 @@ class Arguments:
     by: Setter = Setter.CALL
 
 
-def layers(scope: Scope, ifu: int | None, settings: Settings, arguments: Arguments) -> Iterator[Given]:
+def layers(
+    scope: Scope, ifu: int | None, settings: Settings, arguments: Arguments, row: StageRow | None = None
+) -> Iterator[Given]:
     """Give every value that is set for a parameter of a step; the last of an option is the one that holds.
 
     Parameters
@@ -61,11 +63,14 @@ def layers(scope: Scope, ifu: int | None, settings: Settings, arguments: Argumen
         The IFU of a step of one.
     settings, arguments
         What a person decided, in the file and with the call.
+    row : StageRow, optional
+        What the step calls, if it is not what its stage usually does.
     """
-    row = STAGES[scope.stage]
+    row = row or STAGES[scope.stage]
     fixed = frozenset(row.fixed)
     yield from _by_workflow(row, ifu, settings)
-    by_person = (*_by_settings(row, scope, settings), *_by_call(scope.stage, arguments))
+    called = _by_call(scope.stage, arguments) if row.takes_arguments else ()
+    by_person = (*_by_settings(row, scope, settings), *called)
     yield from (given for given in by_person if given.option not in fixed)
 
 

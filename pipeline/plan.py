@@ -11,8 +11,10 @@ from pipeline.associate import group
 from pipeline.config import Settings
 from pipeline.doubts import doubts
 from pipeline.drafts import CALIBRATIONS, Draft, Drafts
+from pipeline.given import EDIT, REFERENCE, plain
 from pipeline.layers import Setter
-from pipeline.model import Dataset, Frame, Plan, Problem, Scan, Stage, Template
+from pipeline.model import Dataset, Frame, FrameInput, Plan, Problem, Scan, Stage, Template
+from pipeline.recipes import BY_HAND, BY_REFERENCE
 from pipeline.rules import AO_MODES, RULES, TELLURIC_WINDOW_S, VIGNETTING_ENDS_MJD
 from pipeline.targets import by_target
 
@@ -69,6 +71,7 @@ def plan(
     for exposure in _tagged(drafts, "SKY"):
         _plan_sky(drafts, exposure)
     remarks = [_plan_dataset(drafts, dataset) for dataset in drafts.night.datasets]
+    remarks += _idle_edits(drafts)
     order = {stage: number for number, stage in enumerate(Stage)}
     steps = sorted(drafts.steps.values(), key=lambda step: order[step.stage])
     said = (*found.remarks, *excluded, *doubts(steps, RULES), *filter(None, remarks))
@@ -276,14 +279,16 @@ def _plan_dataset(drafts: Drafts, dataset: Dataset) -> str:
     exposures = dataset.exposures
     for exposure in exposures:
         _plan_post(drafts, Stage.PREP_ALIGN, (exposure,), exposure.exposure, dataset, None)
-    offsets = _plan_align(drafts, dataset) if len(exposures) > 1 else None
+    reference = _reference(drafts, dataset)
+    offsets = _plan_align(drafts, dataset, reference) if len(exposures) > 1 or reference else None
     if offsets and not drafts.settings.table.workflow.offset_list:
         offsets = None
     _plan_post(drafts, Stage.SCIPOST, exposures, dataset.name, dataset, offsets)
     for exposure in exposures:
         _plan_post(drafts, Stage.SCIPOST_PEREXPO, (exposure,), exposure.exposure, dataset, offsets)
     if len(exposures) == 1:
-        what = "has one exposure: nothing to align or to combine, the cube of scipost stands"
+        to = "to combine" if offsets else "to align or to combine"
+        what = f"has one exposure: nothing {to}, the cube of scipost stands"
         return f"dataset {dataset.name} of {dataset.target} {what}"
     _plan_combine(drafts, dataset, offsets)
     return ""
@@ -332,11 +337,56 @@ def _dataset_draft(drafts: Drafts, stage: Stage, dataset: Dataset) -> Draft:
     )
 
 
-def _plan_align(drafts: Drafts, dataset: Dataset) -> str:
+def _plan_align(drafts: Drafts, dataset: Dataset, reference: str) -> str:
+    """Plan the alignment of a dataset; returns the step whose list holds."""
     draft = _dataset_draft(drafts, Stage.ALIGN, dataset)
     for exposure in dataset.exposures:
         draft.take("IMAGE_FOV", f"{Stage.PREP_ALIGN}:{exposure.exposure}")
-    return draft.done(("OFFSET_LIST",)).id
+    if reference or drafts.settings.table.workflow.align == "reference":
+        draft.row = BY_REFERENCE
+    if reference:
+        images = [
+            frame for frame in drafts.night.statics if frame.tag == REFERENCE and frame.block == reference
+        ]
+        draft.give(images)
+        if not images:
+            what = f"the reference image {reference} of {dataset.target} cannot be read"
+            draft.problems.append(Problem(draft.id, what, "see [targets.NAME] reference in clio.toml"))
+    measured = draft.done(("OFFSET_LIST",)).id
+    edits = [frame for frame in drafts.night.statics if _is_edit(frame, dataset)]
+    return _plan_edit(drafts, dataset, measured, edits) if edits else measured
+
+
+def _reference(drafts: Drafts, dataset: Dataset) -> str:
+    """Name the image by which a dataset is aligned; empty for none."""
+    table = drafts.settings.table.targets.get(dataset.target)
+    return table.reference if table is not None else ""
+
+
+def _is_edit(frame: Frame, dataset: Dataset) -> bool:
+    names = plain(dataset.target), plain(dataset.name)
+    return frame.tag == EDIT and (frame.target, frame.block) == names
+
+
+def _idle_edits(drafts: Drafts) -> list[str]:
+    """Name the tables of offsets that no dataset takes."""
+    used = {
+        item.frame.path
+        for step in drafts.steps.values()
+        for item in step.inputs
+        if isinstance(item, FrameInput) and item.tag == EDIT
+    }
+    edits = (frame for frame in drafts.night.statics if frame.tag == EDIT and frame.path not in used)
+    return [f"the offsets in {frame.path} are of no dataset that is aligned" for frame in edits]
+
+
+def _plan_edit(drafts: Drafts, dataset: Dataset, measured: str, edits: list[Frame]) -> str:
+    """Plan the step that puts what a person edited in the place of what was measured."""
+    draft = _dataset_draft(drafts, Stage.ALIGN, dataset)
+    draft.name, draft.row = f"{dataset.name}.edited", BY_HAND
+    draft.take("OFFSET_LIST", measured)
+    draft.give(edits)
+    return draft.done(()).id
 
 
 def _plan_combine(drafts: Drafts, dataset: Dataset, offsets: str | None) -> None:

@@ -21,6 +21,7 @@ from pipeline.engines.deferred import DeferredEngine
 from pipeline.errors import ConfigError, Exit, FramesError, Interrupted, Slip, UsageError
 from pipeline.forecast import Forecast, forecast
 from pipeline.frame_memo import FrameMemo
+from pipeline.given import given_frames
 from pipeline.image import ImageLibrary, RecipeParameter
 from pipeline.layers import Arguments, Setter
 from pipeline.lock import Lock, read_lock, resolve_image
@@ -189,9 +190,11 @@ class Reduction:
         """
         memo = FrameMemo(self.store)
         try:
-            return scan(self.settings.folders, self.resolver.data_digest, memo.read)
+            found = scan(self.settings.folders, self.resolver.data_digest, memo.read)
         finally:
             memo.save()
+        frames, problems = given_frames(self.settings)
+        return replace(found, frames=(*found.frames, *frames), problems=(*found.problems, *problems))
 
     def known_digest(self, path: Path) -> str | None:
         """Give the digest of a file if it is remembered; reads nothing of it."""

@@ -11,11 +11,16 @@ from pipeline.engine import Engine, RecipeImage
 from pipeline.errors import PipelineError
 from pipeline.execute import StagedInput
 from pipeline.fitsdigest import digest_file, in_short
+from pipeline.given import ECSV
 from pipeline.image import ImageLibrary
 from pipeline.model import Frame, FrameInput, ProductInput, Step
+from pipeline.own.environment import own_image
+from pipeline.own.table import is_own
 from pipeline.parameters import Effective, effective
 from pipeline.record import Job, in_order, make_action
 from pipeline.sof import NAME
+from pipeline.unmatched import without_unmatched
+from provenance.digest import digest_file as digest_bytes_of
 from provenance.memo import Memo
 from provenance.model import OutputFile
 from provenance.store import Store
@@ -81,9 +86,11 @@ class Resolver:
         FitsError
             A frame cannot be read any more.
         """
+        step = without_unmatched(step, runs)
         full = self.parameters(step)
         staged = in_order(step, tuple(file for item in step.inputs for file in self._staged(item, runs)))
-        action = make_action(step, full, staged, self._image(), self.numerics)
+        image = own_image(step.recipe) if is_own(step.recipe) else self._image()
+        action = make_action(step, full, staged, image, self.numerics)
         return Job(step, action, full, staged)
 
     def digests(self, path: Path) -> Memo:
@@ -93,6 +100,10 @@ class Resolver:
             if known is not None:
                 return known
             status = path.stat()
+            if path.suffix == ECSV:  # a table of text is its bytes
+                plain = digest_bytes_of(path)
+                self._store.memoize(status, plain, plain, None)
+                return Memo(plain, plain, None)
             found = digest_file(path)
             hdus = in_short(found.parts)
             self._store.memoize(status, found.digest, found.data_digest, hdus)
@@ -171,7 +182,8 @@ def _frame_name(tag: str, frame: Frame, data_digest: str) -> str:
     """Give a frame the name it has in the archive, else one made from its content."""
     if NAME.fullmatch(frame.arcfile) and frame.arcfile.endswith(".fits"):
         return frame.arcfile
-    return f"{tag}_{_short(data_digest)}.fits"
+    ending = ECSV if frame.path.suffix == ECSV else ".fits"
+    return f"{tag}_{_short(data_digest)}{ending}"
 
 
 def _short(digest: str) -> str:

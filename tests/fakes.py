@@ -196,6 +196,8 @@ class FakeEngine:
     """Recipes whose pixels differ from run to run."""
     depends: dict[str, str] = field(default_factory=dict)
     """Recipes whose pixels depend on a variable of the environment: its name."""
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    """Extension that an image of the field has, by DATE-OBS; without one it has pixels by lot."""
     today: datetime | None = None
     """DATE of products; by default where the frozen clock stands."""
     delay_s: float = 0.0
@@ -242,7 +244,7 @@ class FakeEngine:
             time.sleep(0.001)
         seed = str(number) if seen.recipe in self.restless else ""
         seed += dict(request.environment).get(self.depends.get(seen.recipe, ""), "")
-        call = _Esorex(seen, failing, self.today or _clock(request), seed)
+        call = _Esorex(seen, failing, self.today or _clock(request), seed, self.pictures)
         if cancel.is_set():
             return _result(Ending.KILLED, None, 15, started)
         need, limit = self.takes.get(seen.recipe, 1_000_000), request.memory_bytes
@@ -358,7 +360,10 @@ class _Input:
 class _Esorex:
     """One call of esorex."""
 
-    def __init__(self, seen: Seen, failing: Failing | None, today: datetime, seed: str) -> None:
+    def __init__(
+        self, seen: Seen, failing: Failing | None, today: datetime, seed: str, pictures: Mapping[str, bytes]
+    ) -> None:
+        self._pictures = pictures
         self._seen = seen
         self._fault = failing.fault if failing else None
         self._text = failing.text if failing else ""
@@ -469,7 +474,9 @@ class _Esorex:
             filters = [name for name in self._options["filter"].split(",") if name in known | {"white"}]
             for number, name in enumerate(filters, 1):
                 cards: dict[str, Value] = {"ESO DRS MUSE FILTER NAME": name}
-                yield f"IMAGE_FOV_{number:04d}.fits", "IMAGE_FOV", cards, self._parts("IMAGE_FOV", name)
+                drawn = self._pictures.get(str(self._first.card("DATE-OBS")))
+                parts = [drawn] if drawn else self._parts("IMAGE_FOV", name)
+                yield f"IMAGE_FOV_{number:04d}.fits", "IMAGE_FOV", cards, parts
         for number, exposure in enumerate(self._exposures(), 1):
             if "individual" in saved:
                 tables = [i for i in self._inputs if i.is_raw and i.card("DATE-OBS") == exposure]
