@@ -9,6 +9,10 @@ from enum import StrEnum
 from pipeline.errors import UsageError
 from pipeline.image.recipes import RecipeParameter
 
+_OF_A_LINE = frozenset({"line", "velocity"})
+"""Arguments that users of pymusepipe know, for images in a narrow band around a line."""
+_OWN_CURVE = "add its curve to the FILTER_LIST, wavelengths as observed and in air, and name it under filter"
+
 _TRUE = frozenset({"true", "t", "yes", "1"})
 _FALSE = frozenset({"false", "f", "no", "0"})
 
@@ -77,6 +81,9 @@ def effective(
     given = {}
     for option, value in options:
         if option not in by_option:
+            if option in _OF_A_LINE:
+                what = f"there are no images of a line: {recipe} has no parameter {option}"
+                raise UsageError(what, _OWN_CURVE)
             close = difflib.get_close_matches(option, by_option, n=1)
             hint = f"did you mean {close[0]}?" if close else f"see: clio params {recipe}"
             raise UsageError(f"{recipe} has no parameter {option}", hint)
