@@ -59,7 +59,12 @@ def _night(folder: Path, ifus: tuple[int, ...], exposures: int) -> Path:
     library = ImageLibrary()
     image = library.find(library.list()[0].config_digest)
     folder.mkdir(parents=True, exist_ok=True)
-    simulate(folder, NightOptions(ifus, exposures, 1), lambda done, total, name: None)
+    if (folder / ".clio").exists():
+        sys.exit(
+            f"{folder} holds a reduction already: remove its .clio and products, and the night is used again"
+        )
+    if not (folder / "raw").is_dir():
+        simulate(folder, NightOptions(ifus, exposures, 1), lambda done, total, name: None)
     return write_demo_settings(folder, image.config_digest)
 
 

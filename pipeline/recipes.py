@@ -374,7 +374,7 @@ TYPICAL_S = {
 
 TYPICAL_UNITS = {
     **dict.fromkeys((Stage.BIAS, Stage.DARK, Stage.FLAT, Stage.WAVE, Stage.LSF), 3),
-    Stage.TWILIGHT: 6,
+    Stage.TWILIGHT: 8,
     Stage.SCIBASIC: 2,
     **dict.fromkeys((Stage.STANDARD, Stage.SKY, Stage.PREP_ALIGN, Stage.SCIPOST_PEREXPO), 2),
     Stage.SCIPOST: 6,
