@@ -96,8 +96,15 @@ class WorkflowTable(Table):
     """Align by sources with muse_exp_align, or by all that a reference image shows with clio_align."""
 
 
+class DatasetTable(Table):
+    """Which exposures of a target belong together."""
+
+    match: Annotated[list[Text], Field(examples=[["200012345"]])] = Field(default_factory=list)
+    """Patterns for ESO OBS ID, DATE-OBS, ARCFILE, the template's start or the night; without it, its name."""
+
+
 class TargetTable(Table):
-    """Which exposures belong to a target."""
+    """Which exposures belong to a target, and to which of its datasets."""
 
     match: Annotated[list[str], Field(examples=[["NGC 1068*", "200012345"]])] = Field(default_factory=list)
     """Patterns for ESO OBS TARG NAME or ESO OBS ID; without it, the name of the table."""
@@ -105,6 +112,8 @@ class TargetTable(Table):
     """Patterns for DATE-OBS or ARCFILE of exposures to leave out."""
     reference: Annotated[str, Field(examples=["wide.fits"])] = ""
     """Image of the sky by which its exposures are aligned; without it, by each other."""
+    datasets: dict[str, DatasetTable] = Field(default_factory=dict)
+    """Datasets by name; what none matches is reduced by observing block."""
 
 
 class AssociateTable(Table):

@@ -12,6 +12,7 @@ from pipeline.associate import Candidate, choose, window_in_words
 from pipeline.config import Settings
 from pipeline.layers import Arguments, Given, Setter, holding, layers
 from pipeline.model import (
+    CALIBRATIONS,
     Association,
     Frame,
     FrameInput,
@@ -32,9 +33,6 @@ from pipeline.recipes import (
     expected_products,
 )
 from pipeline.rules import DAY_S, RULES, Rule
-
-CALIBRATIONS = "calibrations"
-"""Where products that belong to no target are filed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +57,11 @@ class Drafts:
     """Where the arguments come from."""
     steps: dict[str, Step] = field(default_factory=dict)
     makers: dict[tuple[str, int | None], list[Maker]] = field(default_factory=lambda: defaultdict(list))
+
+    def ifus(self, live: Iterable[int]) -> tuple[int, ...]:
+        """Keep the IFUs that the settings want."""
+        wanted = self.settings.table.data.ifus
+        return tuple(ifu for ifu in live if not wanted or ifu in wanted)
 
     def rule(self, tag: str) -> Rule:
         """Give the rule of a tag with the policy of the settings."""

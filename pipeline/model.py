@@ -6,6 +6,9 @@ from pathlib import Path
 
 from pipeline.tags import Kind
 
+CALIBRATIONS = "calibrations"
+"""Where products that belong to no target are filed."""
+
 
 class Stage(StrEnum):
     """The stages of the workflow, in the order in which they run."""
@@ -147,9 +150,16 @@ class Dataset:
 
     target: str
     name: str
-    """ESO OBS ID."""
+    """ESO OBS ID, or what the settings call it; empty for all exposures of a target in one mode."""
     exposures: tuple[Frame, ...]
     """By time."""
+    unit: str = ""
+    """What its steps go by, which no other dataset does; given by `pipeline.targets`."""
+
+    @property
+    def mode(self) -> str:
+        """Instrument mode of its exposures."""
+        return self.exposures[0].mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +261,11 @@ class Step:
     """Option of each of its `parameters`, and who set it; see `pipeline.layers.Setter`."""
     scope: Scope | None = None
     """What it works on, as settings name it."""
+
+    @property
+    def dataset(self) -> str:
+        """The dataset, or the block of a SKY or STD exposure; empty for a template and for a whole target."""
+        return self.scope.dataset if self.scope else ""
 
     @property
     def upstream(self) -> tuple[str, ...]:

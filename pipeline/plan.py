@@ -5,22 +5,18 @@ a calibration is chosen for its exposure and never because it came last.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from pipeline.associate import group
 from pipeline.config import Settings
 from pipeline.doubts import doubts
-from pipeline.drafts import CALIBRATIONS, Draft, Drafts
-from pipeline.given import EDIT, REFERENCE, plain
+from pipeline.drafts import Draft, Drafts
 from pipeline.layers import Setter
-from pipeline.model import Dataset, Frame, FrameInput, Plan, Problem, Scan, Stage, Template
-from pipeline.recipes import BY_HAND, BY_REFERENCE
-from pipeline.rules import AO_MODES, RULES, TELLURIC_WINDOW_S, VIGNETTING_ENDS_MJD
-from pipeline.targets import by_target
-
-MODELS_OF_SKY = ("model", "subtract-model")
-"""Values of skymethod for which muse_scipost reads the sky's lines and their profile; for others it leaves
-them unread, and they would be no part of what its products are made from."""
+from pipeline.model import CALIBRATIONS, Frame, Plan, Problem, Scan, Stage, Template
+from pipeline.postprocess import idle_edits, on_sky, pixtable, plan_dataset, profiles, response
+from pipeline.rules import RULES, VIGNETTING_ENDS_MJD
+from pipeline.targets import by_target, into_datasets
 
 LAMPS = ("HgCd", "Ne", "Xe")
 """Arc lamps of which the wavelength calibration needs at least one exposure each."""
@@ -56,7 +52,9 @@ def plan(
     """
     named, excluded = by_target(found.frames, settings.table.targets)
     kept, problems = _selected(named, settings)
-    drafts = Drafts(group(kept), settings, arguments, illum_of, argued_by)
+    night = group(kept)
+    datasets, unplaced = into_datasets(night.datasets, settings.table.targets)
+    drafts = Drafts(replace(night, datasets=datasets), settings, arguments, illum_of, argued_by)
     _plan_biases(drafts)
     if settings.table.workflow.dark:
         _plan_darks(drafts)
@@ -64,17 +62,18 @@ def plan(
     _plan_wavelengths(drafts)
     _plan_lsf(drafts)
     _plan_twilights(drafts)
+    names = {exposure.path: dataset.name for dataset in datasets for exposure in dataset.exposures}
     for exposure in drafts.night.exposures:
-        _plan_scibasic(drafts, exposure)
+        _plan_scibasic(drafts, exposure, names.get(exposure.path, exposure.block))
     for exposure in _tagged(drafts, "STD"):
         _plan_standard(drafts, exposure)
     for exposure in _tagged(drafts, "SKY"):
         _plan_sky(drafts, exposure)
-    remarks = [_plan_dataset(drafts, dataset) for dataset in drafts.night.datasets]
-    remarks += _idle_edits(drafts)
+    remarks = [plan_dataset(drafts, dataset) for dataset in drafts.night.datasets]
+    remarks += idle_edits(drafts)
     order = {stage: number for number, stage in enumerate(Stage)}
     steps = sorted(drafts.steps.values(), key=lambda step: order[step.stage])
-    said = (*found.remarks, *excluded, *doubts(steps, RULES), *filter(None, remarks))
+    said = (*found.remarks, *excluded, *unplaced, *doubts(steps, RULES), *filter(None, remarks))
     return Plan(tuple(steps), (*found.problems, *problems), said)
 
 
@@ -93,11 +92,6 @@ def _selected(frames: tuple[Frame, ...], settings: Settings) -> tuple[list[Frame
     return kept, problems
 
 
-def _ifus(drafts: Drafts, live: tuple[int, ...]) -> tuple[int, ...]:
-    wanted = drafts.settings.table.data.ifus
-    return tuple(ifu for ifu in live if not wanted or ifu in wanted)
-
-
 def _templates(drafts: Drafts, *tags: str) -> list[Template]:
     return [template for template in drafts.night.templates if template.tag in tags]
 
@@ -107,7 +101,7 @@ def _tagged(drafts: Drafts, tag: str) -> list[Frame]:
 
 
 def _calibration(drafts: Drafts, stage: Stage, template: Template, ifu: int | None) -> Draft:
-    ifus = (ifu,) if ifu is not None else _ifus(drafts, template.ifus)
+    ifus = (ifu,) if ifu is not None else drafts.ifus(template.ifus)
     draft = Draft(drafts, stage, template.start, template.frames[0], template.mjd, ifu=ifu, ifus=ifus)
     draft.give(template.frames)
     return draft
@@ -115,7 +109,7 @@ def _calibration(drafts: Drafts, stage: Stage, template: Template, ifu: int | No
 
 def _plan_biases(drafts: Drafts) -> None:
     for template in _templates(drafts, "BIAS"):
-        for ifu in _ifus(drafts, template.ifus):
+        for ifu in drafts.ifus(template.ifus):
             draft = _calibration(drafts, Stage.BIAS, template, ifu)
             draft.static("BADPIX_TABLE")
             draft.done(("MASTER_BIAS",))
@@ -123,7 +117,7 @@ def _plan_biases(drafts: Drafts) -> None:
 
 def _plan_darks(drafts: Drafts) -> None:
     for template in _templates(drafts, "DARK"):
-        for ifu in _ifus(drafts, template.ifus):
+        for ifu in drafts.ifus(template.ifus):
             draft = _calibration(drafts, Stage.DARK, template, ifu)
             draft.master("MASTER_BIAS", ifu)
             draft.static("BADPIX_TABLE")
@@ -138,7 +132,7 @@ def _bias_and_dark(draft: Draft, ifu: int) -> None:
 
 def _plan_flats(drafts: Drafts) -> None:
     for template in _templates(drafts, "FLAT"):
-        for ifu in _ifus(drafts, template.ifus):
+        for ifu in drafts.ifus(template.ifus):
             draft = _calibration(drafts, Stage.FLAT, template, ifu)
             _bias_and_dark(draft, ifu)
             draft.static("BADPIX_TABLE")
@@ -147,7 +141,7 @@ def _plan_flats(drafts: Drafts) -> None:
 
 def _plan_wavelengths(drafts: Drafts) -> None:
     for template in _templates(drafts, "ARC"):
-        for ifu in _ifus(drafts, template.ifus):
+        for ifu in drafts.ifus(template.ifus):
             draft = _calibration(drafts, Stage.WAVE, template, ifu)
             dark_lamps = [lamp for lamp in LAMPS if lamp not in {f.lamp for f in template.frames}]
             if dark_lamps:
@@ -166,7 +160,7 @@ def _plan_lsf(drafts: Drafts) -> None:
     for template in _templates(drafts, "ARC", "ARC_LSF"):
         if template.tag == "ARC" and template.frames[0].mode in modes:
             continue
-        for ifu in _ifus(drafts, template.ifus):
+        for ifu in drafts.ifus(template.ifus):
             draft = _calibration(drafts, Stage.LSF, template, ifu)
             _bias_and_dark(draft, ifu)
             draft.master("MASTER_FLAT", ifu, ("TRACE_TABLE",))
@@ -199,12 +193,12 @@ def _masters(draft: Draft, ifu: int) -> None:
     draft.master("WAVECAL_TABLE", ifu)
 
 
-def _plan_scibasic(drafts: Drafts, exposure: Frame) -> None:
-    for ifu in _ifus(drafts, exposure.ifus):
+def _plan_scibasic(drafts: Drafts, exposure: Frame, dataset: str) -> None:
+    for ifu in drafts.ifus(exposure.ifus):
         target = exposure.target if exposure.tag == "OBJECT" else CALIBRATIONS
         draft = Draft(
             *(drafts, Stage.SCIBASIC, exposure.exposure, exposure, exposure.mjd, target),
-            dataset=exposure.block,
+            dataset=dataset,
             ifu=ifu,
             ifus=(ifu,),
         )
@@ -214,186 +208,20 @@ def _plan_scibasic(drafts: Drafts, exposure: Frame) -> None:
         draft.static("GEOMETRY_TABLE")
         draft.master("TWILIGHT_CUBE")
         draft.static("BADPIX_TABLE")
-        draft.done((_pixtable(exposure),))
-
-
-def _pixtable(exposure: Frame) -> str:
-    return f"PIXTABLE_{exposure.tag}"
-
-
-def _pixtables(draft: Draft, exposure: Frame) -> None:
-    for ifu in draft.ifus:
-        draft.take(_pixtable(exposure), f"{Stage.SCIBASIC}:{exposure.exposure}:{ifu:02d}")
-
-
-def _on_sky(
-    drafts: Drafts, stage: Stage, exposures: tuple[Frame, ...], name: str, dataset: Dataset | None
-) -> Draft:
-    """Begin a step that reduces pixel tables of whole exposures."""
-    first = exposures[0]
-    common = set(first.ifus).intersection(*(set(e.ifus) for e in exposures[1:]))
-    draft = Draft(
-        *(drafts, stage, name, first, first.mjd),
-        *(dataset.target if dataset else CALIBRATIONS, dataset.name if dataset else first.block),
-        ifus=_ifus(drafts, tuple(sorted(common))),
-        exposures=len(exposures),
-    )
-    for exposure in exposures:
-        if set(_ifus(drafts, exposure.ifus)) != set(draft.ifus):
-            what = f"{exposure.exposure} has other IFUs than the exposures it belongs with"
-            draft.problems.append(Problem(draft.id, what, "name the common ones under [data] ifus"))
-        _pixtables(draft, exposure)
-    return draft
+        draft.done((pixtable(exposure),))
 
 
 def _plan_standard(drafts: Drafts, exposure: Frame) -> None:
-    draft = _on_sky(drafts, Stage.STANDARD, (exposure,), exposure.exposure, None)
+    draft = on_sky(drafts, Stage.STANDARD, (exposure,), exposure.exposure, None)
     draft.static("EXTINCT_TABLE")
     draft.static("STD_FLUX_TABLE")
     draft.static("TELLURIC_REGIONS")
     draft.done(("STD_RESPONSE",))
 
 
-def _response(draft: Draft) -> None:
-    draft.static("EXTINCT_TABLE")
-    found = draft.master("STD_RESPONSE")
-    if found.chosen and found.distance_s <= TELLURIC_WINDOW_S:
-        draft.take("STD_TELLURIC", draft.drafts.maker("STD_RESPONSE", None, found.chosen))
-
-
-def _profiles(draft: Draft) -> None:
-    for ifu in draft.ifus:
-        draft.master("LSF_PROFILE", ifu)
-
-
 def _plan_sky(drafts: Drafts, exposure: Frame) -> None:
-    draft = _on_sky(drafts, Stage.SKY, (exposure,), exposure.exposure, None)
-    _response(draft)
-    _profiles(draft)
+    draft = on_sky(drafts, Stage.SKY, (exposure,), exposure.exposure, None)
+    response(draft)
+    profiles(draft)
     draft.static("SKY_LINES")
     draft.done(("SKY_CONTINUUM",))
-
-
-def _plan_dataset(drafts: Drafts, dataset: Dataset) -> str:
-    """Plan the post-processing of a dataset; returns a remark, or nothing."""
-    exposures = dataset.exposures
-    for exposure in exposures:
-        _plan_post(drafts, Stage.PREP_ALIGN, (exposure,), exposure.exposure, dataset, None)
-    reference = _reference(drafts, dataset)
-    offsets = _plan_align(drafts, dataset, reference) if len(exposures) > 1 or reference else None
-    if offsets and not drafts.settings.table.workflow.offset_list:
-        offsets = None
-    _plan_post(drafts, Stage.SCIPOST, exposures, dataset.name, dataset, offsets)
-    for exposure in exposures:
-        _plan_post(drafts, Stage.SCIPOST_PEREXPO, (exposure,), exposure.exposure, dataset, offsets)
-    if len(exposures) == 1:
-        to = "to combine" if offsets else "to align or to combine"
-        what = f"has one exposure: nothing {to}, the cube of scipost stands"
-        return f"dataset {dataset.name} of {dataset.target} {what}"
-    _plan_combine(drafts, dataset, offsets)
-    return ""
-
-
-def _plan_post(
-    drafts: Drafts,
-    stage: Stage,
-    exposures: tuple[Frame, ...],
-    name: str,
-    dataset: Dataset,
-    offsets: str | None,
-) -> None:
-    """Plan a call of muse_scipost."""
-    draft = _on_sky(drafts, stage, exposures, name, dataset)
-    _response(draft)
-    draft.static("ASTROMETRY_WCS")
-    draft.static("FILTER_LIST")
-    if offsets:
-        draft.take("OFFSET_LIST", offsets)
-    is_modelled = draft.parameters().get("skymethod") in MODELS_OF_SKY
-    if is_modelled:
-        _sky_of(draft)
-    if is_modelled or draft.wanted.mode in AO_MODES:
-        _profiles(draft)
-    if draft.wanted.mode in AO_MODES:
-        draft.static("RAMAN_LINES")
-    draft.done(())
-
-
-def _sky_of(draft: Draft) -> None:
-    """Give the sky of the nearest SKY exposure; without one the field's own sky is fitted."""
-    found = draft.master("SKY_CONTINUUM", None, ("SKY_LINES",))
-    if not found.chosen:
-        draft.static("SKY_LINES")
-    elif draft.wanted.mode not in AO_MODES:  # with lasers on the continuum makes the fit poor
-        draft.take("SKY_CONTINUUM", draft.drafts.maker("SKY_CONTINUUM", None, found.chosen))
-
-
-def _dataset_draft(drafts: Drafts, stage: Stage, dataset: Dataset) -> Draft:
-    first = dataset.exposures[0]
-    return Draft(
-        *(drafts, stage, dataset.name, first, first.mjd, dataset.target, dataset.name),
-        ifus=_ifus(drafts, first.ifus),
-        exposures=len(dataset.exposures),
-    )
-
-
-def _plan_align(drafts: Drafts, dataset: Dataset, reference: str) -> str:
-    """Plan the alignment of a dataset; returns the step whose list holds."""
-    draft = _dataset_draft(drafts, Stage.ALIGN, dataset)
-    for exposure in dataset.exposures:
-        draft.take("IMAGE_FOV", f"{Stage.PREP_ALIGN}:{exposure.exposure}")
-    if reference or drafts.settings.table.workflow.align == "reference":
-        draft.row = BY_REFERENCE
-    if reference:
-        images = [
-            frame for frame in drafts.night.statics if frame.tag == REFERENCE and frame.block == reference
-        ]
-        draft.give(images)
-        if not images:
-            what = f"the reference image {reference} of {dataset.target} cannot be read"
-            draft.problems.append(Problem(draft.id, what, "see [targets.NAME] reference in clio.toml"))
-    measured = draft.done(("OFFSET_LIST",)).id
-    edits = [frame for frame in drafts.night.statics if _is_edit(frame, dataset)]
-    return _plan_edit(drafts, dataset, measured, edits) if edits else measured
-
-
-def _reference(drafts: Drafts, dataset: Dataset) -> str:
-    """Name the image by which a dataset is aligned; empty for none."""
-    table = drafts.settings.table.targets.get(dataset.target)
-    return table.reference if table is not None else ""
-
-
-def _is_edit(frame: Frame, dataset: Dataset) -> bool:
-    names = plain(dataset.target), plain(dataset.name)
-    return frame.tag == EDIT and (frame.target, frame.block) == names
-
-
-def _idle_edits(drafts: Drafts) -> list[str]:
-    """Name the tables of offsets that no dataset takes."""
-    used = {
-        item.frame.path
-        for step in drafts.steps.values()
-        for item in step.inputs
-        if isinstance(item, FrameInput) and item.tag == EDIT
-    }
-    edits = (frame for frame in drafts.night.statics if frame.tag == EDIT and frame.path not in used)
-    return [f"the offsets in {frame.path} are of no dataset that is aligned" for frame in edits]
-
-
-def _plan_edit(drafts: Drafts, dataset: Dataset, measured: str, edits: list[Frame]) -> str:
-    """Plan the step that puts what a person edited in the place of what was measured."""
-    draft = _dataset_draft(drafts, Stage.ALIGN, dataset)
-    draft.name, draft.row = f"{dataset.name}.edited", BY_HAND
-    draft.take("OFFSET_LIST", measured)
-    draft.give(edits)
-    return draft.done(()).id
-
-
-def _plan_combine(drafts: Drafts, dataset: Dataset, offsets: str | None) -> None:
-    draft = _dataset_draft(drafts, Stage.COMBINE, dataset)
-    for exposure in dataset.exposures:
-        draft.take("PIXTABLE_REDUCED", f"{Stage.SCIPOST_PEREXPO}:{exposure.exposure}")
-    if offsets:
-        draft.take("OFFSET_LIST", offsets)
-    draft.static("FILTER_LIST")
-    draft.done(("DATACUBE_FINAL",))

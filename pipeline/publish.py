@@ -30,9 +30,12 @@ class Published:
 
 
 def folder(root: Path, step: Step) -> Path:
-    """Say where the products of a step are shown: `products/<target>/<stage>/<unit>`."""
+    """Say where the products of a step are shown: `products/<target>/<stage>/<unit>`.
+
+    The name of the target, where the unit begins with it, is not said twice.
+    """
     unit = step.unit.removesuffix(f":{step.ifus[0]:02d}") if _is_of_one_ifu(step) else step.unit
-    return root / _safe(step.target) / step.stage / _safe(unit)
+    return root / _safe(step.target) / step.stage / _safe(unit.removeprefix(f"{step.target}."))
 
 
 def publish(root: Path, step: Step, products: tuple[tuple[str, str, Path], ...], link: str) -> None:

@@ -37,7 +37,7 @@ from pipeline.resolve import Resolver
 from pipeline.scan import scan
 from pipeline.selections import selection_slips
 from pipeline.slips import parameter_slips, refusal
-from pipeline.stages import needed, stretch
+from pipeline.stages import EVERYTHING, Only, narrowed, needed, stretch
 from pipeline.standing import Beginning, Relied
 from pipeline.tags import Kind
 from provenance.errors import StoreDamaged, StoreFull, StoreUnwritable
@@ -268,10 +268,10 @@ class Reduction:
             *(found, self.settings, self._arguments, self._illum), argued_by=self._argued_by
         )
 
-    def forecast(self, plan: Plan | None = None) -> tuple[Forecast, ...]:
+    def forecast(self, plan: Plan | None = None, only: Only | None = None) -> tuple[Forecast, ...]:
         """Say for each step of the plan whether it is a hit, a miss or blocked, and why; runs nothing."""
         found: dict[str, Forecast] = {}
-        for step in (plan or self.plan()).steps:
+        for step in narrowed(plan or self.plan(), only or EVERYTHING).steps:
             found[step.id] = forecast(step, found, self.resolver, self.store)
         return tuple(found.values())
 
@@ -285,6 +285,7 @@ class Reduction:
         jobs: int | None = None,
         *,
         memory_bytes: int | None = None,
+        only: Only = EVERYTHING,
         retry_failed: bool = False,
         as_locked: AsLocked = AsLocked.NO,
     ) -> Summary:
@@ -303,6 +304,8 @@ class Reduction:
         memory_bytes : int, optional
             What recipes may take together; by default as the settings say, else what is free. If it is said,
             each is held to its share.
+        only : Only
+            Targets and datasets to reduce, with the calibrations they need; by default all.
         retry_failed : bool
             Try again what failed for a cause that stays: the same inputs, parameters and image end the
             same way, unless the machine was to blame.
@@ -319,6 +322,8 @@ class Reduction:
         ------
         FramesError, EngineUnavailable, ImageError, ProvenanceError
             Nothing can go on.
+        UsageError
+            No exposure belongs to a target or dataset that is asked for.
         NotAsLocked
             Something else than what the lock says would be done.
         Interrupted
@@ -331,7 +336,8 @@ class Reduction:
         self._may_pin = as_locked is AsLocked.NO
         lock = read_lock(self.settings.lock)  # if it is damaged it is said now, and not hours later
         plan = self.plan()
-        refuse_idle(self._set, needed(plan, wanted))
+        part = narrowed(plan, only)
+        refuse_idle(self._set, needed(part, wanted))
         locked = self._held_against(lock, as_locked, plan, wanted)
         invocation = self.store.new_run_id()
         table = self.settings.table.clio
@@ -344,7 +350,7 @@ class Reduction:
             locked=locked,
             has_limits=given is not None,
         )
-        conductor = Conductor(plan, wanted, tools)
+        conductor = Conductor(part, wanted, tools)
         exit_status: int | None = None
         try:
             conductor(budget(jobs or table.jobs, given))

@@ -5,14 +5,15 @@ Reads the file of the settings only to name the line of a slip.
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator
+from itertools import combinations
 
 from pipeline.associate import group
-from pipeline.config import Settings, WhereTable, is_named
+from pipeline.config import Settings, TargetTable, WhereTable, is_named
 from pipeline.errors import Slip
 from pipeline.model import Frame, Plan, Scan, Scope
 from pipeline.rules import RULES
 from pipeline.tags import Kind
-from pipeline.targets import is_like, target_of
+from pipeline.targets import is_like, is_of, night_of, target_of
 from pipeline.toml_lines import Keys, locate
 
 
@@ -95,6 +96,25 @@ def _targets(settings: Settings, found: Scan) -> _Slips:
             if not any(is_like([pattern], f.exposure, f.arcfile) for f in exposures[name]):
                 what = f"exclude of target {name} leaves out nothing: no exposure is like {pattern}"
                 yield ("targets", name, "exclude"), what, _there_are(f.exposure for f in exposures[name])
+        yield from _datasets(name, table, exposures[name])
+
+
+def _datasets(target: str, table: TargetTable, exposures: list[Frame]) -> _Slips:
+    patterns = {name: dataset.match or [name] for name, dataset in table.datasets.items()}
+    left = [f for f in exposures if not is_like(table.exclude, f.exposure, f.arcfile)]
+    for name, wanted in patterns.items():
+        keys = ("targets", target, "datasets", name, "match")
+        if not any(is_of(wanted, frame) for frame in exposures):
+            what = f"dataset {name} of target {target} has no exposure: match = {wanted}"
+            known = {f"block {f.block}, night {night_of(f)}, exposure {f.exposure}" for f in exposures}
+            yield keys, what, _there_are(known)
+    for one, two in combinations(patterns, 2):
+        both = [f.exposure for f in left if is_of(patterns[one], f) and is_of(patterns[two], f)]
+        if both:
+            more = f" and {len(both) - 1} more" if len(both) > 1 else ""
+            what = f"exposure {both[0]}{more} of target {target} in two datasets, {one} and {two}"
+            hint = "an exposure is reduced in one: narrow the match of one of them"
+            yield ("targets", target, "datasets", two, "match"), what, hint
 
 
 def _overrides(settings: Settings, found: Scan, made: Plan) -> _Slips:

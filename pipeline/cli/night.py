@@ -12,6 +12,8 @@ import typer
 from pipeline.cli.options import Engine, Json
 from pipeline.cli.output import OUTPUT
 from pipeline.errors import UsageError
+from pipeline.modes import DEFAULT_MODE
+from pipeline.simulate.options import DEFAULT_TARGET
 
 if TYPE_CHECKING:
     from pipeline.engine import RecipeImage
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
 Ifus = Annotated[str, typer.Option(help="IFUs with data, such as 1,2 or 1-4.")]
 Exposures = Annotated[int, typer.Option(help="Exposures of the object.")]
 Seed = Annotated[int, typer.Option(help="Seed of noise, scene and pointing errors.")]
+Modes = Annotated[
+    list[str], typer.Option("--mode", help="Instrument mode; several share a night, commas or repeated.")
+]
+Targets = Annotated[str, typer.Option(help="Names of the targets, such as A,B.")]
+Datasets = Annotated[
+    int, typer.Option(help="Observing blocks of each target, modes in turn; 0 for as many as modes need.")
+]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one a core without.")]
 
 
@@ -37,15 +46,29 @@ def simulate(
     seed: Seed = 1,
     compress: Annotated[str, typer.Option(help="none or fz.")] = "none",
     jobs: Jobs = None,
+    modes: Modes = [DEFAULT_MODE],  # noqa: B006
+    targets: Targets = DEFAULT_TARGET,
+    datasets: Datasets = 0,
     as_json: Json = False,
 ) -> None:
     """Write a synthetic night that ESO's recipes reduce, with the truth about it.
 
     Example: `clio simulate night --ifus 1,2 --exposures 3 --seed 1`
+
+    Two targets in two modes each: `clio simulate night --mode WFM-NOAO-N,WFM-AO-N --targets A,B --datasets 2`
     """
     from pipeline.simulate import NightOptions
 
-    options = NightOptions(read_ifus(ifus), exposures, seed, compress, jobs)
+    options = NightOptions(
+        read_ifus(ifus),
+        exposures,
+        seed,
+        compress,
+        jobs,
+        modes=_names(",".join(modes)),
+        targets=_names(targets),
+        datasets=datasets,
+    )
     files = _simulate(folder, options)
     if as_json:
         OUTPUT.document("clio-simulate/1", {"files": [str(path) for path in files]})
@@ -118,6 +141,10 @@ def read_ifus(text: str) -> tuple[int, ...]:
                 f"--ifus {text}: {part!r} is no IFU", "give numbers such as 1,2 or 1-4"
             ) from error
     return tuple(found)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _image() -> "RecipeImage":

@@ -38,6 +38,15 @@ Set = Annotated[
     ),
 ]
 
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", help="A target; all without. Can be given several times.", metavar="NAME"),
+]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option("--dataset", help="A dataset; all without. Can be given several times.", metavar="ID"),
+]
+
 
 def find_workspace(given: Path | None) -> Path:
     """Find the folder of the workspace.

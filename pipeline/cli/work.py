@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.options import (
+    Datasets,
     Engine,
     Json,
     JsonLines,
     Set,
+    Targets,
     Workspace,
     find_workspace,
     open_reduction,
@@ -45,6 +47,8 @@ def plan(
     stages: Stages = None,
     first: First = "",
     last: Last = "",
+    target: Targets = None,
+    dataset: Datasets = None,
     why: Annotated[bool, typer.Option("--why", help="Name first what began it, down to its cause.")] = False,
     parameters: Set = None,
     workspace: Workspace = None,
@@ -55,12 +59,13 @@ def plan(
     Example: `clio plan --last prep_align --why`
     """
     from pipeline.cli.questions import teller
+    from pipeline.stages import Only
 
     wanted = _stages(stages, first, last)
     with open_reduction(workspace) as reduction:
         reduction.set_parameters(parameters or ())
         planned = reduction.plan()
-        every = reduction.forecast(planned)
+        every = reduction.forecast(planned, Only.named(target or (), dataset or ()))
         found = [f for f in every if f.step.stage in wanted]
         shown = {f.step.id for f in found}
         causes = teller(reduction, {f.step.id: f for f in every}).root_causes() if why else ()
@@ -89,6 +94,8 @@ def run(
     stages: Stages = None,
     first: First = "",
     last: Last = "",
+    target: Targets = None,
+    dataset: Datasets = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Recipes at once.")] = None,
     memory: Annotated[
         str, typer.Option(help="What recipes may take together, such as 16GB.", metavar="SIZE")
@@ -119,19 +126,24 @@ def run(
     Parameters of --set win over clio.toml for this call and are recorded as of the command line; clio.lock
     then stays as it is. One that has no part in what is run is refused.
 
-    Example: `clio run --last prep_align --jobs 8 --memory 32GB`
+    With --target or --dataset only these are reduced, with the calibrations that they need.
+
+    Example: `clio run --last prep_align --jobs 8 --memory 32GB --target "NGC 300"`
 
     Example: `clio run scipost --set muse_scipost.pixfrac=0.7,0.7`
     """
+    from pipeline.stages import Only
     from pipeline.standing import Beginning, Standing, keep, recall
 
     began = time.monotonic()
     wanted = _stages(stages, first, last)
     memory_bytes = _bytes(memory)
+    only = Only.named(target or (), dataset or ())
+    asked = (*wanted, *only.words)
     folder = find_workspace(workspace)
     if locked and parameters:
         raise UsageError("--locked and --set exclude each other", "the lock says every parameter")
-    if not as_json and not locked and not parameters and (standing := recall(folder, wanted)) is not None:
+    if not as_json and not locked and not parameters and (standing := recall(folder, asked)) is not None:
         for remark in standing.remarks:
             OUTPUT.say(remark)
         _print_nothing_to_run(standing.hits, time.monotonic() - began)
@@ -152,13 +164,14 @@ def run(
         summary = reduction.run(
             *(wanted, listen, tuple(sys.argv), jobs),
             memory_bytes=memory_bytes,
+            only=only,
             retry_failed=retry_failed,
             as_locked=as_locked,
         )
         relied = None if locked else reduction.relied(summary, beginning)
         if relied is not None:
             said = (*(f"problem: {problem}" for problem in summary.problems), *summary.remarks)
-            keep(folder, wanted, Standing(summary.hits, said), relied)
+            keep(folder, asked, Standing(summary.hits, said), relied)
         if reduction.engine.is_open and not as_json:
             OUTPUT.say(f"engine: {reduction.engine.name} {reduction.engine.version()}")
     if as_json:
@@ -171,16 +184,19 @@ def run(
         raise error
 
 
-def status(workspace: Workspace = None, as_json: Json = False) -> None:
+def status(
+    target: Targets = None, dataset: Datasets = None, workspace: Workspace = None, as_json: Json = False
+) -> None:
     """Say where things stand, stage by stage.
 
     Example: `clio status`
     """
     from pipeline.cli.sheets import counted
+    from pipeline.stages import Only
     from pipeline.why import caveats
 
     with open_reduction(workspace) as reduction:
-        found = reduction.forecast()
+        found = reduction.forecast(only=Only.named(target or (), dataset or ()))
         last = reduction.store.last_invocation(str(reduction.settings.root))
     stages: dict[str, Counter[str]] = {}
     for f in found:
@@ -236,6 +252,7 @@ def _forecast_document(found: "Forecast") -> dict[str, Any]:
         "recipe": found.step.recipe,
         "unit": found.step.unit,
         "target": found.step.target,
+        "dataset": found.step.dataset,
         "outcome": found.outcome.value,
         "why": list(found.why),
         "waits_for": list(found.roots),

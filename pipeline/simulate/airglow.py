@@ -1,4 +1,4 @@
-"""The glow of the night sky: hydroxyl bands, oxygen and sodium lines, and the continuum. Pure.
+"""The glow of the night sky: hydroxyl bands, oxygen and sodium lines, the continuum, and laser light. Pure.
 
 Line positions inside a hydroxyl band follow from molecular constants (Hund's case between a and b; Herzberg
 1950), hung on the measured position of the band's Q1(1.5) line; strengths are thermal at 190 K. Positions are
@@ -66,6 +66,52 @@ def sky_lines() -> tuple[SkyLine, ...]:
         lines.extend(_band(*band))
     inside = [line for line in lines if 4300.0 < line.wavelength_a < 9600.0]
     return tuple(sorted(inside, key=lambda line: line.wavelength_a))
+
+
+LASER_PER_CM = 16973.37
+"""Wavenumber of the sodium lasers in vacuum: 5891.59 Angstrom."""
+_AIR = 1.000276
+"""Refractive index of standard air near 6600 Angstrom."""
+_MOLECULES = (
+    # group, name, vibration (1/cm), rotation constant (1/cm), spin factors of even and odd J, strength
+    (0, "O2", 1556.4, 1.4377, (0.0, 1.0), 1000.0),
+    (1, "N2", 2329.9, 1.9896, (2.0, 1.0), 2000.0),
+)
+"""Molecules of the air (Herzberg 1950) whose Raman light falls into the range of the instrument; the group is
+the recipe's. Strengths in 1e-20 erg/s/cm2/arcsec2, invented."""
+_AIR_K = 260.0
+_WINGS = 0.25
+"""Share of a molecule's light in the rotational branches S and O; the rest lies in its Q branch."""
+
+
+def raman_lines() -> tuple[SkyLine, ...]:
+    """Give the light of the lasers that the air scatters back at other wavelengths, by wavelength."""
+    lines = [line for molecule in _MOLECULES for line in _raman_band(*molecule)]
+    return tuple(sorted(lines, key=lambda line: line.wavelength_a))
+
+
+def _raman_band(
+    group: int, name: str, vibration: float, rotation: float, spin: tuple[float, float], strength: float
+) -> list[SkyLine]:
+    """Give a vibrational band: the branch Q as one line, and S and O (J changes by 2) line by line."""
+
+    def line(label: str, shift: float, flux: float) -> SkyLine:
+        return SkyLine(f"{name} {label}", group, 1e8 / (LASER_PER_CM - shift) / _AIR, flux)
+
+    levels = range(21)
+    weights = [
+        spin[j % 2] * (2 * j + 1) * math.exp(-rotation * j * (j + 1) * _KELVIN_PER_CM / _AIR_K)
+        for j in levels
+    ]
+    branches = [(f"S({j})", vibration + rotation * (4 * j + 6), weights[j]) for j in levels]
+    branches += [(f"O({j})", vibration - rotation * (4 * j - 2), weights[j]) for j in levels if j >= 2]
+    total = sum(weight for *_, weight in branches)
+    strong = [one for one in branches if one[2] > 0.01 * total]
+    share = _WINGS * strength / sum(weight for *_, weight in strong)
+    return [
+        line("Q", vibration, (1.0 - _WINGS) * strength),
+        *(line(label, shift, share * weight) for label, shift, weight in strong),
+    ]
 
 
 def sky_continuum(wavelength: Floats) -> Floats:

@@ -1,12 +1,15 @@
 """The image slicers: which patch of the sky falls on which slice. Pure.
 
-Positions are in spaxels of 0.2 arcsec from the centre of the full field; x runs west, y north at position
-angle 0.
+Positions are in spaxels from the centre of the full field; x runs west, y north at position angle 0. The
+narrow field is simulated as the wide one, scene and point-spread function included, shrunk by `scale_of`.
 """
 
 from dataclasses import dataclass
 
-SPAXEL_ARCSEC = 0.2
+from pipeline.modes import WIDE, Mode
+
+SPAXEL_ARCSEC = WIDE.spaxel_arcsec
+"""Of the wide field."""
 SLICE_LENGTH = 75.5
 """Length of a slice in spaxels."""
 ROWS_PER_IFU = 12
@@ -14,6 +17,11 @@ ROWS_PER_IFU = 12
 _SKY_OF_STACK = (9, 8, 1, 10, 7, 2, 11, 6, 3, 12, 5, 4)
 """Sky slice of the first twelve slices on the detector; the other stacks follow by adding 12, 24 and 36."""
 _STACK_X = (-113.31, -37.77, 37.77, 113.31)
+
+
+def scale_of(mode: Mode) -> float:
+    """Give the size of a mode's spaxels in units of those of the wide field."""
+    return mode.field.spaxel_arcsec / SPAXEL_ARCSEC
 
 
 @dataclass(frozen=True, slots=True)

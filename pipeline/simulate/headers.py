@@ -6,7 +6,9 @@ header, `ESO` included.
 
 from datetime import datetime, timedelta
 
+from pipeline.modes import NARROW
 from pipeline.simulate.detector import QUADRANT_NX, QUADRANT_NY, SCAN, Detector
+from pipeline.simulate.field import scale_of
 from pipeline.simulate.night import SimulatedExposure, iso
 from pipeline.simulate.sky import (
     ELEVATION_M,
@@ -23,20 +25,19 @@ from pipeline.simulate.sky import (
 Value = str | int | float | bool
 Cards = list[tuple[str, Value, str]]
 
-MODE = "WFM-NOAO-N"
 PROGRAMME = "60.A-9100(X)"
 
 _DPR = {
-    # tag: category, type, template identifier
-    "BIAS": ("CALIB", "BIAS", "MUSE_wfm_cal_bias"),
-    "DARK": ("CALIB", "DARK", "MUSE_wfm_cal_dark"),
-    "FLAT": ("CALIB", "FLAT,LAMP", "MUSE_wfm_cal_specflat"),
-    "ILLUM": ("CALIB", "FLAT,LAMP,ILLUM", "MUSE_wfm_cal_illum"),
-    "ARC": ("CALIB", "WAVE", "MUSE_wfm_cal_wavelength"),
-    "SKYFLAT": ("CALIB", "FLAT,SKY", "MUSE_wfm_cal_skyflat"),
-    "STD": ("CALIB", "STD", "MUSE_wfm_cal_specphot"),
-    "SKY": ("SCIENCE", "SKY", "MUSE_wfm-noao_obs_genericoffset"),
-    "OBJECT": ("SCIENCE", "OBJECT", "MUSE_wfm-noao_obs_genericoffset"),
+    # tag: category, type, template identifier of a field, or of a field with its lasers on or off
+    "BIAS": ("CALIB", "BIAS", "MUSE_{field}_cal_bias"),
+    "DARK": ("CALIB", "DARK", "MUSE_{field}_cal_dark"),
+    "FLAT": ("CALIB", "FLAT,LAMP", "MUSE_{field}_cal_specflat"),
+    "ILLUM": ("CALIB", "FLAT,LAMP,ILLUM", "MUSE_{field}_cal_illum"),
+    "ARC": ("CALIB", "WAVE", "MUSE_{field}_cal_wavelength"),
+    "SKYFLAT": ("CALIB", "FLAT,SKY", "MUSE_{field}_cal_skyflat"),
+    "STD": ("CALIB", "STD", "MUSE_{field}_cal_specphot"),
+    "SKY": ("SCIENCE", "SKY", "MUSE_{field}-{loop}_obs_genericoffset{star}"),
+    "OBJECT": ("SCIENCE", "OBJECT", "MUSE_{field}-{loop}_obs_genericoffset{star}"),
 }
 _LAMP_NAMES = ("CU-LAMP1", "CU-LAMP2", "CU-LAMP-Ne", "CU-LAMP-Xe", "CU-LAMP-HgCd", "CU-LAMP6")
 _LAMP_OF = {"Ne": 3, "Xe": 4, "HgCd": 5}
@@ -115,6 +116,16 @@ def end_of(exposure: SimulatedExposure) -> datetime:
     return exposure.start + timedelta(seconds=exposure.exptime_s)
 
 
+def template_id(exposure: SimulatedExposure) -> str:
+    """Give the template (ESO TPL ID) that takes such exposures in their mode."""
+    mode = exposure.mode
+    return _DPR[exposure.tag][2].format(
+        field=mode.field.name.lower(),
+        loop="ao" if mode.has_lasers else "noao",
+        star="LGS" if mode.has_lasers else "",
+    )
+
+
 def _identity(exposure: SimulatedExposure) -> Cards:
     category, kind, _ = _DPR[exposure.tag]
     start = iso(exposure.start)
@@ -161,7 +172,7 @@ def _frame() -> Cards:
 
 
 def _observation(exposure: SimulatedExposure) -> Cards:
-    _, _, template = _DPR[exposure.tag]
+    template = template_id(exposure)
     return [
         ("ESO OBS ID", exposure.obs_id, "Observing block"),
         ("ESO OBS NAME", exposure.obs_name, "Name of the observing block"),
@@ -181,9 +192,9 @@ def _instrument(exposure: SimulatedExposure) -> Cards:
     lit = {"ARC": _LAMP_OF.get(exposure.lamp, 0), "FLAT": _CONTINUUM_LAMP, "ILLUM": _CONTINUUM_LAMP}
     on = lit.get(exposure.tag, 0)
     cards: Cards = [
-        ("ESO INS MODE", MODE, "Instrument mode"),
-        ("ESO INS OPTI1 NAME", "Blue", "Filter of the nominal range"),
-        ("ESO INS OPTI2 NAME", "WFM", "Field"),
+        ("ESO INS MODE", exposure.mode.name, "Instrument mode"),
+        ("ESO INS OPTI1 NAME", exposure.mode.filter_name, "Filter of the nominal range"),
+        ("ESO INS OPTI2 NAME", exposure.mode.field.name, "Field"),
         ("ESO INS DROT MODE", "SKY", "Derotator mode"),
         ("ESO INS DROT POSANG", 0.0, "[deg] position angle"),
         ("ESO INS TEMP7 VAL", exposure.temperature_c, "[C] ambient temperature of the instrument"),
@@ -223,6 +234,7 @@ def _telescope(exposure: SimulatedExposure) -> Cards:
     end = end_of(exposure)
     ra, dec = pointing.ra_deg, pointing.dec_deg
     altitude, azimuth = altitude_azimuth_deg(ra, dec, exposure.start)
+    seeing = round(pointing.seeing_arcsec / scale_of(exposure.mode), 3)
     return [
         *cards,
         ("ESO TEL ALT", round(altitude, 3), "[deg] altitude at start"),
@@ -231,11 +243,24 @@ def _telescope(exposure: SimulatedExposure) -> Cards:
         ("ESO TEL AIRM END", round(airmass(ra, dec, end), 4), "Airmass at end"),
         ("ESO TEL PARANG START", round(parallactic_angle_deg(ra, dec, exposure.start), 3), "[deg] at start"),
         ("ESO TEL PARANG END", round(parallactic_angle_deg(ra, dec, end), 3), "[deg] at end"),
-        ("ESO TEL AMBI FWHM START", pointing.seeing_arcsec, "[arcsec] seeing"),
-        ("ESO TEL AMBI FWHM END", pointing.seeing_arcsec, "[arcsec] seeing"),
+        ("ESO TEL AMBI FWHM START", seeing, "[arcsec] seeing"),
+        ("ESO TEL AMBI FWHM END", seeing, "[arcsec] seeing"),
         ("ESO TEL IA FWHM", pointing.seeing_arcsec, "[arcsec] image quality"),
         ("ESO OCS SGS AG FWHMX AVG", pointing.seeing_arcsec, "[arcsec] guide star"),
         ("ESO OCS SGS AG FWHMX RMS", 0.02, "[arcsec]"),
         ("ESO OCS SGS AG FWHMY AVG", pointing.seeing_arcsec, "[arcsec] guide star"),
         ("ESO OCS SGS AG FWHMY RMS", 0.02, "[arcsec]"),
+        *_loops(exposure),
+    ]
+
+
+def _loops(exposure: SimulatedExposure) -> Cards:
+    """Give the state of the adaptive optics, which has a say only where there are lasers."""
+    if not exposure.mode.has_lasers:
+        return []
+    is_narrow = exposure.mode.field == NARROW
+    return [
+        ("ESO AOS HO LOOP ST", True, "High-order loop is closed"),
+        ("ESO AOS TT LOOP ST", not is_narrow, "Tip-tilt loop is closed"),
+        ("ESO AOS IR LOOP ST", is_narrow, "Infrared low-order loop is closed"),
     ]

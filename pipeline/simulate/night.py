@@ -1,14 +1,18 @@
 """The schedule: which exposures are taken when, of what, and where the telescope points. Pure.
 
-Calibrations of the day, twilight flats, a standard star, and one observing block with the object and a sky
-exposure.
+Calibrations of the day, twilight flats and a standard star for each mode, and observing blocks with an object
+and a sky exposure.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from pipeline.modes import DEFAULT_MODE, MODES, Mode
+from pipeline.simulate.field import scale_of
 from pipeline.simulate.mathematics import random_stream
-from pipeline.simulate.options import NIGHT_START, NightOptions
+from pipeline.simulate.options import NIGHT_START, NightOptions, ObservingBlock
 from pipeline.simulate.scene import (
     SKY_OFFSET_ARCSEC,
     STANDARD_DEC_DEG,
@@ -16,8 +20,7 @@ from pipeline.simulate.scene import (
     STANDARD_OFFSET_ARCSEC,
     STANDARD_RA_DEG,
     STANDARD_SEEING,
-    TARGET_DEC_DEG,
-    TARGET_RA_DEG,
+    target_position_deg,
 )
 from pipeline.simulate.sky import offset_position_deg
 
@@ -27,6 +30,9 @@ MAX_ERROR_ARCSEC = (0.45, 0.25)
 """Largest pointing error, west and north."""
 ILLUM_EVERY = 6
 """Object exposures between two illumination flats, which must be less than two hours away."""
+_OVERHEAD_S = 52.0
+_BY_DAY_H, _AT_TWILIGHT_H, _STANDARD_H = 1.2, 0.06, 0.07
+"""Hours by which the calibrations of one mode follow those of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,9 @@ class SimulatedExposure:
     """None for exposures without the sky."""
     air_level: float = 1.0
     """Strength of the airglow relative to its mean."""
+    mode: Mode = MODES[DEFAULT_MODE]
+    target_number: int = 0
+    """Of an OBJECT, from 0."""
 
     @property
     def name(self) -> str:
@@ -100,8 +109,21 @@ def iso(time: datetime) -> str:
 
 def night(options: NightOptions) -> tuple[SimulatedExposure, ...]:
     """Give all exposures of a night, in order of time."""
-    exposures = [*_day(), *_twilight(), *_standard(), *_science(options)]
-    return tuple(sorted(exposures, key=lambda exposure: exposure.start))
+    modes = [MODES[name] for name in options.modes]
+    exposures = [*_dark_frames(modes[0]), *_science(options)]
+    for number, mode in enumerate(modes):
+        exposures += [*_lamps(mode, number), *_twilight(mode, number), *_standard(mode, number)]
+    return _numbered(sorted(exposures, key=lambda exposure: exposure.start))
+
+
+def _numbered(exposures: Iterable[SimulatedExposure]) -> tuple[SimulatedExposure, ...]:
+    """Count the exposures of each tag in order of time."""
+    counts: Counter[str] = Counter()
+    numbered = []
+    for exposure in exposures:
+        counts[exposure.tag] += 1
+        numbered.append(replace(exposure, number=counts[exposure.tag]))
+    return tuple(numbered)
 
 
 def _at(hour: float) -> datetime:
@@ -116,7 +138,6 @@ def _template(base: SimulatedExposure, times: list[tuple[datetime, float]]) -> l
     return [
         replace(
             base,
-            number=number,
             start=start,
             exptime_s=exptime,
             template_start=first,
@@ -127,9 +148,7 @@ def _template(base: SimulatedExposure, times: list[tuple[datetime, float]]) -> l
     ]
 
 
-def _series(
-    tag: str, hour: float, count: int, exptime_s: float, overhead_s: float = 52.0
-) -> list[SimulatedExposure]:
+def _series(mode: Mode, tag: str, hour: float, count: int, exptime_s: float) -> list[SimulatedExposure]:
     """Give a template of daytime calibrations."""
     base = SimulatedExposure(
         tag,
@@ -144,97 +163,117 @@ def _series(
         "",
         0.0,
         13.8,
+        mode=mode,
     )
-    step = (exptime_s + overhead_s) / 3600.0
+    step = (exptime_s + _OVERHEAD_S) / 3600.0
     return _template(base, [(_at(hour + k * step), exptime_s) for k in range(count)])
 
 
-def _day() -> list[SimulatedExposure]:
-    arcs = _series("ARC", 4.1, 3, 15.0)
-    lamps = [replace(arc, lamp=lamp) for arc, lamp in zip(arcs, ("HgCd", "Ne", "Xe"), strict=True)]
-    return [
-        *_series("BIAS", 2.0, 3, 0.0),
-        *_series("DARK", 2.4, 3, 900.0),
-        *_series("FLAT", 3.6, 3, 7.0),
-        *lamps,
-    ]
+def _dark_frames(mode: Mode) -> list[SimulatedExposure]:
+    """Give biases and darks: no light falls in, so that those of one mode serve all."""
+    return [*_series(mode, "BIAS", 2.0, 3, 0.0), *_series(mode, "DARK", 2.4, 3, 900.0)]
 
 
-def _illum(hour: float, number: int, temperature_c: float, strength: float) -> SimulatedExposure:
-    base = _series("ILLUM", hour, 1, 7.0)[0]
-    return replace(base, number=number, temperature_c=temperature_c, illum=strength)
+def _lamps(mode: Mode, turn: int) -> list[SimulatedExposure]:
+    later = turn * _BY_DAY_H
+    arcs = _series(mode, "ARC", 4.1 + later, 3, 15.0)
+    lit = [replace(arc, lamp=lamp) for arc, lamp in zip(arcs, ("HgCd", "Ne", "Xe"), strict=True)]
+    return [*_series(mode, "FLAT", 3.6 + later, 3, 7.0), *lit]
 
 
-def _twilight() -> list[SimulatedExposure]:
-    hour = 11.9
+def _illum(mode: Mode, hour: float, temperature_c: float, strength: float) -> SimulatedExposure:
+    base = _series(mode, "ILLUM", hour, 1, 7.0)[0]
+    return replace(base, temperature_c=temperature_c, illum=strength)
+
+
+def _twilight(mode: Mode, turn: int) -> list[SimulatedExposure]:
+    hour = 11.9 + turn * _AT_TWILIGHT_H
     pointing = Pointing(50.0, -20.0)
     flats = [
         replace(flat, pointing=pointing, illum=0.8, temperature_c=13.3, target="TWILIGHT")
-        for flat in _series("SKYFLAT", hour, 3, 2.5)
+        for flat in _series(mode, "SKYFLAT", hour, 3, 2.5)
     ]
-    return [_illum(hour - 0.3, 1, 13.3, 0.8), *flats]
+    return [_illum(mode, hour - 0.3, 13.3, 0.8), *flats]
 
 
-def _standard() -> list[SimulatedExposure]:
-    base = _series("STD", 13.2, 1, 40.0)[0]
+def _standard(mode: Mode, turn: int) -> list[SimulatedExposure]:
+    base = _series(mode, "STD", 13.2 + turn * _STANDARD_H, 1, 40.0)[0]
+    scale = scale_of(mode)
     west, north = STANDARD_OFFSET_ARCSEC
-    ra, dec = offset_position_deg(STANDARD_RA_DEG, STANDARD_DEC_DEG, -west, -north)
-    pointing = Pointing(round(ra, 7), round(dec, 7), seeing_arcsec=STANDARD_SEEING)
+    ra, dec = offset_position_deg(STANDARD_RA_DEG, STANDARD_DEC_DEG, -west * scale, -north * scale)
+    pointing = Pointing(round(ra, 7), round(dec, 7), seeing_arcsec=STANDARD_SEEING * scale)
     return [replace(base, pointing=pointing, illum=1.0, temperature_c=12.7, target=STANDARD_NAME)]
 
 
 def _science(options: NightOptions) -> list[SimulatedExposure]:
-    """Give the observing block: objects, the sky after the first of them, illumination flats in between."""
+    exposures: list[SimulatedExposure] = []
     hour = 13.6
-    exposures = [_illum(hour, 2, 12.6, 1.0)]
+    for block in options.blocks:
+        exposures += _block(options, block, hour)
+        hour += 0.1 + (690.0 * options.exposures + 210.0) / 3600.0
+        hour += 0.05 * ((options.exposures - 1) // ILLUM_EVERY)
+    return exposures
+
+
+def _block(options: NightOptions, block: ObservingBlock, hour: float) -> list[SimulatedExposure]:
+    """Give an observing block: objects, the sky after the first of them, illumination flats in between."""
+    exposures = [_illum(block.mode, hour, 12.6, 1.0)]
     hour += 0.1
     base = SimulatedExposure(
-        "OBJECT", 1, _at(hour), 600.0, _at(hour), options.exposures + 1, 1, 200012345, "CLIO_FIELD_1",
-        "CLIO-FIELD", 1.0, 12.5,
+        "OBJECT", 1, _at(hour), 600.0, _at(hour), options.exposures + 1, 1, 200012345 + block.number,
+        f"CLIO_FIELD_{block.number + 1}", options.targets[block.target], 1.0, 12.5, mode=block.mode,
+        target_number=block.target,
     )  # fmt: skip
     template_start = _at(hour) - timedelta(seconds=8)
     for k in range(options.exposures):
         if k and k % ILLUM_EVERY == 0:
-            exposures.append(_illum(hour, 2 + k // ILLUM_EVERY, 12.5, 1.0))
+            exposures.append(_illum(block.mode, hour, 12.5, 1.0))
             hour += 0.05
         exposures.append(
             replace(
                 base,
-                number=k + 1,
                 start=_at(hour),
                 template_start=template_start,
                 template_number=k + 1 + (k > 0),
-                pointing=_object_pointing(options, k),
+                pointing=_object_pointing(options, block, k),
                 air_level=1.0 + 0.01 * (k % 5),
             )
         )
         hour += 690.0 / 3600.0
         if k == 0:
-            exposures.append(_sky(options, base, hour, template_start))
+            exposures.append(_sky(options, block, replace(base, start=_at(hour)), template_start))
             hour += 210.0 / 3600.0
     return exposures
 
 
 def _sky(
-    options: NightOptions, base: SimulatedExposure, hour: float, template_start: datetime
+    options: NightOptions, block: ObservingBlock, base: SimulatedExposure, template_start: datetime
 ) -> SimulatedExposure:
-    ra, dec = offset_position_deg(TARGET_RA_DEG, TARGET_DEC_DEG, *SKY_OFFSET_ARCSEC)
-    pointing = Pointing(round(ra, 7), round(dec, 7), seeing_arcsec=_seeing(options, "SKY"))
+    ra, dec = offset_position_deg(*target_position_deg(block.target), *SKY_OFFSET_ARCSEC)
+    pointing = Pointing(round(ra, 7), round(dec, 7), seeing_arcsec=_seeing(options, block, "SKY"))
     return replace(
-        base, tag="SKY", start=_at(hour), exptime_s=120.0, template_start=template_start, template_number=2,
+        base, tag="SKY", exptime_s=120.0, template_start=template_start, template_number=2,
         pointing=pointing, air_level=1.02,
     )  # fmt: skip
 
 
-def _object_pointing(options: NightOptions, k: int) -> Pointing:
-    """Give where object exposure `k` (from 0) pointed; the first exposure points truly."""
-    ra, dec = offset_position_deg(TARGET_RA_DEG, TARGET_DEC_DEG, *DITHERS_ARCSEC[k % len(DITHERS_ARCSEC)])
+def _object_pointing(options: NightOptions, block: ObservingBlock, k: int) -> Pointing:
+    """Give where object exposure `k` (from 0) of a block pointed; the first one points truly."""
+    scale = scale_of(block.mode)
+    dither = (scale * offset for offset in DITHERS_ARCSEC[k % len(DITHERS_ARCSEC)])
+    ra, dec = offset_position_deg(*target_position_deg(block.target), *dither)
     west, north = (0.0, 0.0)
     if k:
-        random = random_stream(options.seed, "pointing error", k)
-        west, north = (round(float(random.uniform(-most, most)), 3) for most in MAX_ERROR_ARCSEC)
-    return Pointing(round(ra, 7), round(dec, 7), west, north, _seeing(options, "OBJECT", k))
+        random = random_stream(options.seed, "pointing error", k, *_own(block))
+        west, north = (round(float(random.uniform(-most, most)), 3) * scale for most in MAX_ERROR_ARCSEC)
+    return Pointing(round(ra, 7), round(dec, 7), west, north, _seeing(options, block, "OBJECT", k))
 
 
-def _seeing(options: NightOptions, *key: object) -> float:
-    return round(float(random_stream(options.seed, "seeing", *key).uniform(0.60, 0.70)), 3)
+def _seeing(options: NightOptions, block: ObservingBlock, *key: object) -> float:
+    random = random_stream(options.seed, "seeing", *key, *_own(block))
+    return round(float(random.uniform(0.60, 0.70)), 3) * scale_of(block.mode)
+
+
+def _own(block: ObservingBlock) -> tuple[object, ...]:
+    """Give what is added to the keys of a block's random numbers; nothing for the first."""
+    return ("block", block.number) if block.number else ()

@@ -4,7 +4,7 @@ Uniform light (lamps, sky) is looked up by wavelength in a table; sources are sp
 point-spread function, shifted by the refraction of the air at each wavelength.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.simulate import spectra
 from pipeline.simulate.airglow import GROUPS
 from pipeline.simulate.detector import NX, NY, add_dark, detector, pixel_response
-from pipeline.simulate.field import SLICE_LENGTH, SPAXEL_ARCSEC, extent, patch
+from pipeline.simulate.field import SLICE_LENGTH, SPAXEL_ARCSEC, extent, patch, scale_of
 from pipeline.simulate.headers import air, effective_airmass
 from pipeline.simulate.mathematics import Floats, normal_cdf, random_stream, settle
 from pipeline.simulate.night import SimulatedExposure
@@ -28,14 +28,7 @@ from pipeline.simulate.optics import (
     wavelength_a,
 )
 from pipeline.simulate.options import NightOptions
-from pipeline.simulate.scene import (
-    TARGET_DEC_DEG,
-    TARGET_RA_DEG,
-    Source,
-    point_spread,
-    scene,
-    standard_star,
-)
+from pipeline.simulate.scene import Source, point_spread, scene, standard_star, target_position_deg
 from pipeline.simulate.sky import (
     STILL_AIR,
     Air,
@@ -54,6 +47,8 @@ REFERENCE_A = 7000.0
 _REACH_SPAXELS = 16.0
 _GRADIENT = (0.02, 0.01)
 """Change of the telescope's illumination from the field centre to its edge, along x and y."""
+LASER_GRADIENT = 0.3
+"""Change of the scattered laser light from the field centre to its edge along x."""
 
 Image = NDArray[np.float32]
 
@@ -83,13 +78,40 @@ class Light:
     illum: float = 0.0
     """Strength of the slice-to-slice illumination difference."""
     airmass: float = 1.0
+    """For the refraction; 1 where the instrument corrects it."""
     zenith_deg: float = 0.0
     """Position angle of the zenith."""
     weather: Air = STILL_AIR
+    laser: Image | None = None
+    """Electrons in a pixel of scattered laser light in the middle of the field; None without lasers."""
+    spaxel_arcsec: float = SPAXEL_ARCSEC
 
 
 def light_of(exposure: SimulatedExposure, options: NightOptions) -> Light | None:
     """Give the light of an exposure; None for a bias or dark."""
+    light = _unfiltered(exposure, options)
+    if light is None or (exposure.pointing is None and not exposure.mode.is_notch_in_lamps):
+        return light
+    return _filtered(light, spectra.notch(exposure.mode))
+
+
+def _filtered(light: Light, transmission: Floats | None) -> Light:
+    """Let all light of an exposure through a filter."""
+    if transmission is None:
+        return light
+
+    def through(table: Image) -> Image:
+        return _single(settle(table * transmission, spectra.ROUNDING_E))
+
+    return replace(
+        light,
+        uniform=through(light.uniform),
+        sources=tuple(replace(source, table=through(source.table)) for source in light.sources),
+        laser=None if light.laser is None else through(light.laser),
+    )
+
+
+def _unfiltered(exposure: SimulatedExposure, options: NightOptions) -> Light | None:
     illum = exposure.illum
     match exposure.tag:
         case "BIAS" | "DARK":
@@ -101,7 +123,7 @@ def light_of(exposure: SimulatedExposure, options: NightOptions) -> Light | None
         case "ILLUM":
             return Light(_single(spectra.flat_lamp(ILLUM_PEAK_E)), illum=illum)
         case "SKYFLAT":
-            level = TWILIGHT_PEAK_E * (1.0 - 0.12 * (exposure.number - 1))
+            level = TWILIGHT_PEAK_E * (1.0 - 0.12 * (exposure.template_number - 1))
             table = spectra.twilight(level, effective_airmass(exposure))
             return Light(_single(table), on_sky=True, illum=illum)
         case _:
@@ -138,21 +160,24 @@ def _starlight(exposure: SimulatedExposure, options: NightOptions) -> Light:
     pointing = exposure.pointing
     centre = extent(options.sorted_ifus).centre
     angle = parallactic_angle_deg(pointing.ra_deg, pointing.dec_deg, exposure.middle)
+    mode, scale = exposure.mode, scale_of(exposure.mode)
     return Light(
-        _single(spectra.night_sky(exposure.exptime_s, airmass, scales)),
+        _single(spectra.night_sky(exposure.exptime_s, airmass, scales, scale)),
         tuple(_spread(source, exposure, centre, airmass) for source in _sources(exposure, options)),
         on_sky=True,
         illum=exposure.illum,
-        airmass=airmass,
+        airmass=1.0 if mode.field.is_refraction_corrected else airmass,
         zenith_deg=angle,
         weather=air(exposure),
+        laser=_single(spectra.laser_light(exposure.exptime_s, airmass, scale)) if mode.has_lasers else None,
+        spaxel_arcsec=mode.field.spaxel_arcsec,
     )
 
 
 def _sources(exposure: SimulatedExposure, options: NightOptions) -> tuple[Source, ...]:
     if exposure.tag == "STD":
-        return (standard_star(),)
-    return scene(options) if exposure.tag == "OBJECT" else ()
+        return (standard_star(exposure.mode),)
+    return scene(options, exposure.target_number, exposure.mode) if exposure.tag == "OBJECT" else ()
 
 
 def _spread(
@@ -164,7 +189,8 @@ def _spread(
     if exposure.tag == "STD":
         west, north = source.west, source.north
     else:
-        ra, dec = offset_position_deg(TARGET_RA_DEG, TARGET_DEC_DEG, source.west, source.north)
+        target = target_position_deg(exposure.target_number)
+        ra, dec = offset_position_deg(*target, source.west, source.north)
         west, north = plane_offset_arcsec(ra, dec, *pointing.true_position)
     wave = grid()
     stretch = 1.0
@@ -176,11 +202,11 @@ def _spread(
         observed = line.wavelength_a / stretch
         per_flux = np.interp(observed, wave, counts / dispersion_a(wave))
         spectra.line_electrons(table, observed, line.flux * float(per_flux), line.sigma_a)
+    spaxel = exposure.mode.field.spaxel_arcsec
     spread = tuple(
-        (weight, sigma / SPAXEL_ARCSEC)
-        for weight, sigma in point_spread(pointing.seeing_arcsec, source.size_arcsec)
+        (weight, sigma / spaxel) for weight, sigma in point_spread(pointing.seeing_arcsec, source.size_arcsec)
     )
-    place = centre[0] + west / SPAXEL_ARCSEC, centre[1] + north / SPAXEL_ARCSEC
+    place = centre[0] + west / spaxel, centre[1] + north / spaxel
     return SpreadSource(*place, spread, _single(settle(table, spectra.ROUNDING_E)))
 
 
@@ -189,11 +215,20 @@ def _slice_light(model: SliceModel, light: Light, ifu: int) -> Image:
     width = SLICE_WIDTH_PX / float(np.mean(model.width_px))
     image = _look_up(light.uniform, model.cell, model.fraction)
     image *= np.float32(round(width, 7))
+    if light.laser is not None:
+        image += _look_up(light.laser, model.cell, model.fraction) * _laser_share(model, ifu)
     if light.sources:
         _add_sources(image, model, light, ifu)
     image *= model.transmission
     image *= np.float32(_slice_factor(model.number, light, ifu))
     return image
+
+
+def _laser_share(model: SliceModel, ifu: int) -> Image:
+    """Give the scattered laser light of a slice's pixels relative to that in the middle of the field."""
+    edges = _edges_spaxels(model, slice(0, model.transmission.shape[1]))
+    x = patch(ifu, model.number).x + 0.5 * (edges[:, :-1] + edges[:, 1:])
+    return _rows_between(1.0 + LASER_GRADIENT * x / 150.0)
 
 
 def _look_up(table: Image, cell: NDArray[np.int32], fraction: Image) -> Image:
@@ -238,7 +273,10 @@ def _add_sources(image: Image, model: SliceModel, light: Light, ifu: int) -> Non
 def _refraction_spaxels(wave: Floats, light: Light) -> tuple[Floats, Floats]:
     """Give how far refraction moves light of some wavelengths, in spaxels west and north."""
     towards = np.array(
-        [refraction_arcsec(float(w), REFERENCE_A, light.airmass, light.weather) / SPAXEL_ARCSEC for w in wave]
+        [
+            refraction_arcsec(float(w), REFERENCE_A, light.airmass, light.weather) / light.spaxel_arcsec
+            for w in wave
+        ]
     )
     angle = np.radians(light.zenith_deg)
     return -np.sin(angle) * towards, np.cos(angle) * towards

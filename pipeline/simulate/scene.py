@@ -1,20 +1,23 @@
-"""The scene: stars and a galaxy with known places and spectra, and the point-spread function.
+"""The scenes: stars and a galaxy of known place and spectrum for each target; the point-spread function.
 
-Offsets are in arcsec from the pointing of the first exposure, west and north, in the tangential plane.
+Offsets are in arcsec from the pointing of a target's first exposure, west and north, in the tangential plane.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.simulate.field import SPAXEL_ARCSEC, bands, extent
+from pipeline.modes import DEFAULT_MODE, MODES, WIDE, Mode
+from pipeline.simulate.field import SPAXEL_ARCSEC, bands, extent, scale_of
 from pipeline.simulate.mathematics import Floats, random_stream
 from pipeline.simulate.options import NightOptions
 from pipeline.simulate.spectra import absorbed, black_body
 
 TARGET_RA_DEG, TARGET_DEC_DEG = 105.125, -12.5
-"""Pointing of the first exposure."""
+"""Pointing of the first exposure of the first target."""
+_NEXT_TARGET_DEG = (1.5, -0.7)
+"""From a target to the next, in right ascension and declination."""
 STANDARD_NAME = "CLIO-STD1"
 STANDARD_RA_DEG, STANDARD_DEC_DEG = 44.5, -20.0
 STANDARD_OFFSET_ARCSEC = (7.5, 0.0)
@@ -94,13 +97,29 @@ class Source:
         return level * black_body(wave, self.temperature_k) * absorbed(wave, absorption)
 
 
-def standard_star() -> Source:
+def standard_star(mode: Mode = MODES[DEFAULT_MODE]) -> Source:
     """Give the spectrophotometric standard star: a hot star of V = 11.6."""
-    return Source(STANDARD_NAME, *STANDARD_OFFSET_ARCSEC, 11.6, 32000.0)
+    west, north = (scale_of(mode) * offset for offset in STANDARD_OFFSET_ARCSEC)
+    return Source(STANDARD_NAME, west, north, 11.6, 32000.0)
 
 
-def scene(options: NightOptions) -> tuple[Source, ...]:
+def target_position_deg(number: int) -> tuple[float, float]:
+    """Give RA and Dec of a target, by its number from 0."""
+    step_ra, step_dec = _NEXT_TARGET_DEG
+    return TARGET_RA_DEG + number * step_ra, TARGET_DEC_DEG + number * step_dec
+
+
+def scene(options: NightOptions, target: int = 0, mode: Mode = MODES[DEFAULT_MODE]) -> tuple[Source, ...]:
     """Place the sources for the IFUs that are simulated: about seven stars for two IFUs, and one galaxy.
+
+    Parameters
+    ----------
+    options : NightOptions
+        IFUs and seed.
+    target : int
+        Its number; each target has stars of its own.
+    mode : Mode
+        The narrow field shows another scene than the wide one, eight times smaller.
 
     Notes
     -----
@@ -110,9 +129,9 @@ def scene(options: NightOptions) -> tuple[Source, ...]:
     _, middle = extent(options.sorted_ifus).centre
     centres = [(low + high) / 2 for low, high in bands(options.sorted_ifus)]
     galaxy_band = min(range(len(centres)), key=lambda k: abs(centres[k] - middle))
-    sources = []
+    sources: list[Source] = []
     for k, (low, high) in enumerate(bands(options.sorted_ifus)):
-        random = random_stream(options.seed, "scene", low)
+        random = random_stream(options.seed, "scene", low, *_own(target, mode))
         reach = max((high - low) * SPAXEL_ARCSEC / 2 - 1.8, 0.1)
         for slot, x in enumerate(_SLOTS_ARCSEC):
             west = x + float(random.uniform(-0.6, 0.6))
@@ -130,7 +149,25 @@ def scene(options: NightOptions) -> tuple[Source, ...]:
                         round(temperature, 0),
                     )
                 )
-    return tuple(sources)
+    return tuple(_placed(source, target, mode) for source in sources)
+
+
+def _own(target: int, mode: Mode) -> tuple[object, ...]:
+    """Give what tells a scene from the first target's in the wide field; nothing for that one."""
+    return (*(("target", target) if target else ()), *((mode.field.name,) if mode.field != WIDE else ()))
+
+
+def _placed(source: Source, target: int, mode: Mode) -> Source:
+    """Shrink a source to the field of a mode, and give it a name of its own."""
+    scale = scale_of(mode)
+    prefix = (f"t{target + 1}_" if target else "") + ("nfm_" if mode.field != WIDE else "")
+    return replace(
+        source,
+        name=prefix + source.name,
+        west=source.west * scale,
+        north=source.north * scale,
+        size_arcsec=tuple((weight, sigma * scale) for weight, sigma in source.size_arcsec),
+    )
 
 
 def _galaxy(west: float, north: float) -> Source:

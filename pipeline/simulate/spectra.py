@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from pipeline.simulate.airglow import sky_continuum, sky_lines
+from pipeline.modes import Mode
+from pipeline.simulate.airglow import SkyLine, raman_lines, sky_continuum, sky_lines
 from pipeline.simulate.field import SLICE_LENGTH, SPAXEL_ARCSEC
 from pipeline.simulate.lamps import arc_lines
 from pipeline.simulate.mathematics import Floats, normal_cdf, settle, smooth_interp
@@ -67,6 +68,14 @@ _FRAUNHOFER = (
     (5270.0, 2.5, 0.15), (5890.0, 1.8, 0.30), (5895.9, 1.8, 0.25), (6562.8, 2.2, 0.35), (8498.0, 2.5, 0.25),
     (8542.1, 3.0, 0.35), (8662.1, 3.0, 0.30),
 )  # fmt: skip
+
+
+NOTCH_LEAK = 2.0**-9
+"""What a notch filter lets through where it is closed."""
+_PIXEL_ARCSEC2 = SPAXEL_ARCSEC**2 * SLICE_LENGTH / SLICE_WIDTH_PX
+"""Sky that falls on a pixel of the detector, in the wide field."""
+_NOTCH_EDGE_A = 10.0
+"""From where the recipes begin to mask to half light; an edge is closed after as much again."""
 
 
 def line_electrons(table: Floats, wavelength: float, electrons: float, sigma_a: float = 0.0) -> None:
@@ -136,7 +145,9 @@ def twilight(peak_e: float, airmass: float) -> Floats:
     return settle(peak_e * light * air, ROUNDING_E)
 
 
-def night_sky(exptime_s: float, airmass: float, group_scale: tuple[float, ...]) -> Floats:
+def night_sky(
+    exptime_s: float, airmass: float, group_scale: tuple[float, ...], spaxel_scale: float = 1.0
+) -> Floats:
     """Give electrons that the night sky leaves in a pixel of the detector.
 
     Parameters
@@ -145,15 +156,40 @@ def night_sky(exptime_s: float, airmass: float, group_scale: tuple[float, ...]) 
         Of the exposure.
     group_scale : tuple of float
         Strength of each group of lines relative to its mean.
+    spaxel_scale : float
+        Size of a spaxel in units of those of the wide field.
     """
+    table = 1e-20 * sky_continuum(grid()) * electrons_per_flux()
+    _add_lines(table, sky_lines(), group_scale)
+    light = table * atmosphere(airmass) * exptime_s * _PIXEL_ARCSEC2
+    return settle(light * spaxel_scale**2, ROUNDING_E)
+
+
+def laser_light(exptime_s: float, airmass: float, spaxel_scale: float = 1.0) -> Floats:
+    """Give electrons a pixel of the lasers' light that the air scatters back, in the middle of the field."""
+    table = np.zeros(GRID_SIZE)
+    _add_lines(table, raman_lines(), (1.0, 1.0))
+    light = table * atmosphere(airmass) * exptime_s * _PIXEL_ARCSEC2
+    return settle(light * spaxel_scale**2, ROUNDING_E)
+
+
+def _add_lines(table: Floats, lines: tuple[SkyLine, ...], group_scale: tuple[float, ...]) -> None:
     wave, counts = grid(), electrons_per_flux()
-    table = 1e-20 * sky_continuum(wave) * counts
-    for line in sky_lines():
+    for line in lines:
         at = min(max(round((line.wavelength_a - GRID_START_A) / GRID_STEP_A), 0), GRID_SIZE - 1)
         per_flux = counts[at] / dispersion_a(wave[at : at + 1])[0]
         line_electrons(table, line.wavelength_a, 1e-20 * line.flux * group_scale[line.group] * per_flux)
-    pixel_arcsec2 = SPAXEL_ARCSEC**2 * SLICE_LENGTH / SLICE_WIDTH_PX
-    return settle(table * atmosphere(airmass) * exptime_s * pixel_arcsec2, ROUNDING_E)
+
+
+def notch(mode: Mode) -> Floats | None:
+    """Give the transmission of a mode's sodium filter; None where there is none."""
+    if mode.notch_a is None:
+        return None
+    low, high = mode.notch_a
+    middle, half = (low + high) / 2, (high - low) / 2 - _NOTCH_EDGE_A
+    depth = (np.abs(grid() - middle) - half) / _NOTCH_EDGE_A
+    t = np.clip((depth + 1.0) / 2.0, 0.0, 1.0)
+    return np.asarray(NOTCH_LEAK + (1.0 - NOTCH_LEAK) * t * t * (3.0 - 2.0 * t))
 
 
 def black_body(wave: Floats, temperature_k: float) -> Floats:

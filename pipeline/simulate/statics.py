@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from pipeline.modes import DEFAULT_MODE, MODES, NARROW, Mode
 from pipeline.simulate import field, spectra
-from pipeline.simulate.airglow import sky_lines
+from pipeline.simulate.airglow import SkyLine, raman_lines, sky_lines
 from pipeline.simulate.detector import detector, raw_position
 from pipeline.simulate.frames import header, write_hdus
-from pipeline.simulate.headers import MODE, Cards
+from pipeline.simulate.headers import Cards
 from pipeline.simulate.lamps import CATALOGUE_SCALE, arc_lines
 from pipeline.simulate.mathematics import Floats, settle_digits, smooth_interp
 from pipeline.simulate.optics import N_SLICES
@@ -37,13 +38,15 @@ _HOT, _DEAD = 256, 8192
 Columns = list[tuple[str, str, str, Any]]
 
 
-def write_statics(directory: Path) -> tuple[Path, ...]:
-    """Write all static calibrations; the same for every night.
+def write_statics(directory: Path, modes: tuple[str, ...] = (DEFAULT_MODE,)) -> tuple[Path, ...]:
+    """Write all static calibrations; the same for every night of the same modes.
 
     Parameters
     ----------
     directory : Path
         Where they go; made if need be.
+    modes : tuple of str
+        Instrument modes: those of the wide field without lasers are always served.
 
     Returns
     -------
@@ -52,22 +55,37 @@ def write_statics(directory: Path) -> tuple[Path, ...]:
     """
     directory.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, (category, make) in sorted(_STATICS.items()):
+    for name in static_names(modes):
+        category, make = _STATICS[name]
         path = directory / name
         write_hdus(path, make(category))
         paths.append(path)
     return tuple(paths)
 
 
-def _primary(category: str, extra: Cards | None = None, data: Any = None) -> Any:
+def static_names(modes: tuple[str, ...] = (DEFAULT_MODE,)) -> tuple[str, ...]:
+    """Name the files that exposures of some modes need, sorted."""
+    wanted = [MODES[name] for name in modes]
+    return tuple(
+        sorted(
+            name
+            for name in _STATICS
+            if name not in _ONLY_FOR or any(_ONLY_FOR[name](mode) for mode in wanted)
+        )
+    )
+
+
+def _primary(
+    category: str, extra: Cards | None = None, data: Any = None, mode: Mode = MODES[DEFAULT_MODE]
+) -> Any:
     cards: Cards = [
         ("ORIGIN", "ESO", "Clio's simulator, in the form of ESO's archive"),
         ("TELESCOP", "ESO-VLT-U4", "Telescope"),
         ("INSTRUME", "MUSE", "Instrument"),
         ("DATE-OBS", NIGHT_START.strftime("%Y-01-01T00:00:00.000"), "Valid from"),
         ("MJD-OBS", round(mjd(NIGHT_START.replace(month=1, day=1, hour=0)), 8), "[d] valid from"),
-        ("ESO INS MODE", MODE, "Instrument mode"),
-        ("ESO INS OPTI2 NAME", "WFM", "Field"),
+        ("ESO INS MODE", mode.name, "Instrument mode"),
+        ("ESO INS OPTI2 NAME", mode.field.name, "Field"),
         ("ESO PRO CATG", category, "Category"),
     ]
     return fits.PrimaryHDU(data=data, header=header([*cards, *(extra or [])]))
@@ -87,7 +105,11 @@ def _table(columns: Columns, name: str = "", extra: Cards | None = None) -> Any:
     return fits.BinTableHDU.from_columns(made, header=header([*cards, *(extra or [])]))
 
 
-def _geometry(category: str) -> list[Any]:
+def _of_narrow_field() -> Mode:
+    return next(mode for mode in MODES.values() if mode.field == NARROW)
+
+
+def _geometry(category: str, mode: Mode = MODES[DEFAULT_MODE]) -> list[Any]:
     keys = [(ifu, number) for ifu in range(1, N_IFUS + 1) for number in range(N_SLICES)]
     patches = [field.patch(ifu, number) for ifu, number in keys]
     count = len(keys)
@@ -109,11 +131,16 @@ def _geometry(category: str) -> list[Any]:
             ("width", "pix", 0.05),
         )
     ]
-    return [_primary(category), _table(columns)]
+    return [_primary(category, mode=mode), _table(columns)]
 
 
-def _astrometry(category: str) -> list[Any]:
-    scale = field.SPAXEL_ARCSEC / 3600.0
+def _narrow_geometry(category: str) -> list[Any]:
+    """Give the geometry of the narrow field: the slicers are the same, and places count in spaxels."""
+    return _geometry(category, _of_narrow_field())
+
+
+def _astrometry(category: str, mode: Mode = MODES[DEFAULT_MODE]) -> list[Any]:
+    scale = mode.field.spaxel_arcsec / 3600.0
     cards: Cards = [
         ("WCSAXES", 2, ""),
         ("CRPIX1", 0.0, "[pix] from the centre of the data"),
@@ -127,7 +154,11 @@ def _astrometry(category: str) -> list[Any]:
         ("CUNIT1", "deg", ""),
         ("CUNIT2", "deg", ""),
     ]
-    return [_primary(category, cards)]
+    return [_primary(category, cards, mode=mode)]
+
+
+def _narrow_astrometry(category: str) -> list[Any]:
+    return _astrometry(category, _of_narrow_field())
 
 
 def _badpix(category: str) -> list[Any]:
@@ -186,7 +217,14 @@ def _line_catalogue(category: str) -> list[Any]:
 
 
 def _sky_lines(category: str) -> list[Any]:
-    lines = sky_lines()
+    return _lines(category, sky_lines())
+
+
+def _raman_lines(category: str) -> list[Any]:
+    return _lines(category, raman_lines(), MODES["WFM-AO-N"])
+
+
+def _lines(category: str, lines: tuple[SkyLine, ...], mode: Mode = MODES[DEFAULT_MODE]) -> list[Any]:
     columns: Columns = [
         ("name", "20A", "", np.array([line.name for line in lines])),
         ("group", "1J", "", np.array([line.group for line in lines])),
@@ -194,7 +232,7 @@ def _sky_lines(category: str) -> list[Any]:
         ("flux", "1D", "10**(-20)*erg/(s cm^2 arcsec^2)", np.array([line.flux for line in lines])),
         ("dq", "1J", "", np.zeros(len(lines))),
     ]
-    return [_primary(category), _table(columns, "LINES")]
+    return [_primary(category, mode=mode), _table(columns, "LINES")]
 
 
 def _filters(category: str) -> list[Any]:
@@ -224,6 +262,14 @@ _STATICS: dict[str, tuple[str, Callable[[str], list[Any]]]] = {
     "line_catalog.fits": ("LINE_CATALOG", _line_catalogue),
     "sky_lines.fits": ("SKY_LINES", _sky_lines),
     "filter_list.fits": ("FILTER_LIST", _filters),
+    "geometry_table_nfm.fits": ("GEOMETRY_TABLE", _narrow_geometry),
+    "astrometry_wcs_nfm.fits": ("ASTROMETRY_WCS", _narrow_astrometry),
+    "raman_lines.fits": ("RAMAN_LINES", _raman_lines),
 }
-STATIC_NAMES = tuple(sorted(_STATICS))
-"""Names of the files, as those who know the delivered set expect them."""
+"""By name of the file, as those who know the delivered set expect it."""
+_ONLY_FOR: dict[str, Callable[[Mode], bool]] = {
+    "geometry_table_nfm.fits": lambda mode: mode.field == NARROW,
+    "astrometry_wcs_nfm.fits": lambda mode: mode.field == NARROW,
+    "raman_lines.fits": lambda mode: mode.has_lasers,
+}
+"""Files that only some modes need."""

@@ -11,20 +11,14 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from pipeline.modes import DEFAULT_MODE, WIDE, Mode
 from pipeline.replacing import replace_text
 from pipeline.simulate.field import SPAXEL_ARCSEC, extent
 from pipeline.simulate.frames import frame_name, header, write_hdus
 from pipeline.simulate.night import SimulatedExposure, iso, night
-from pipeline.simulate.options import NightOptions
+from pipeline.simulate.options import DEFAULT_TARGET, NightOptions
 from pipeline.simulate.render import REFERENCE_A
-from pipeline.simulate.scene import (
-    PSF,
-    TARGET_DEC_DEG,
-    TARGET_RA_DEG,
-    Source,
-    flux_density,
-    scene,
-)
+from pipeline.simulate.scene import PSF, Source, flux_density, scene, target_position_deg
 from pipeline.simulate.sky import mjd, offset_position_deg
 
 SCHEMA = "clio/simulated-night/1"
@@ -33,8 +27,15 @@ SPECTRUM_A = (4500.0, 9500.0, 0.5)
 
 
 def truth_document(options: NightOptions) -> dict[str, Any]:
-    """Give the truth as plain data: lists, numbers, words."""
+    """Give the truth as plain data: lists, numbers, words.
+
+    Notes
+    -----
+    What is as by default is left out: `modes`, `targets` and `datasets` of the options; `target` and `field`
+    of a source (the first target, WFM); `mode` of an exposure (WFM-NOAO-N), and its `target` if there is one.
+    """
     area = extent(options.sorted_ifus)
+    ra, dec = target_position_deg(0)
     return {
         "schema": SCHEMA,
         "options": {
@@ -42,16 +43,17 @@ def truth_document(options: NightOptions) -> dict[str, Any]:
             "exposures": options.exposures,
             "seed": options.seed,
             "compress": options.compress,
+            **_unusual(options),
         },
         "field": {
-            "ra_deg": TARGET_RA_DEG,
-            "dec_deg": TARGET_DEC_DEG,
+            "ra_deg": ra,
+            "dec_deg": dec,
             "width_arcsec": round((area.x_high - area.x_low) * SPAXEL_ARCSEC, 3),
             "height_arcsec": round((area.y_high - area.y_low + 1.0) * SPAXEL_ARCSEC, 3),
             "reference_wavelength_a": REFERENCE_A,
         },
         "psf": [{"weight": weight, "fwhm_per_seeing": width} for weight, width in PSF],
-        "sources": [_source(source) for source in scene(options)],
+        "sources": [_source(*shown) for shown in _sources(options)],
         "exposures": [_exposure(exposure, options) for exposure in night(options)],
     }
 
@@ -67,9 +69,33 @@ def write_truth(directory: Path, options: NightOptions) -> tuple[Path, Path]:
     return path, tables
 
 
-def _source(source: Source) -> dict[str, Any]:
-    ra, dec = offset_position_deg(TARGET_RA_DEG, TARGET_DEC_DEG, source.west, source.north)
+def _unusual(options: NightOptions) -> dict[str, Any]:
+    """Give the options that say more than one target in one mode."""
+    said: dict[str, Any] = {}
+    if options.modes != (DEFAULT_MODE,):
+        said["modes"] = list(options.modes)
+    if options.targets != (DEFAULT_TARGET,):
+        said["targets"] = list(options.targets)
+    if len(options.blocks) > 1:
+        said["datasets"] = len(options.blocks) // len(options.targets)
+    return said
+
+
+def _sources(options: NightOptions) -> list[tuple[Source, int, Mode]]:
+    """List the sources of every field that is looked at, with the number of the target and a mode."""
+    shown = {(block.target, block.mode.field.name): block for block in reversed(options.blocks)}
+    return [
+        (source, target, block.mode)
+        for (target, _), block in sorted(shown.items(), key=lambda item: item[1].number)
+        for source in scene(options, target, block.mode)
+    ]
+
+
+def _source(source: Source, target: int, mode: Mode) -> dict[str, Any]:
+    ra, dec = offset_position_deg(*target_position_deg(target), source.west, source.north)
     return {
+        **({"target": target + 1} if target else {}),
+        **({"field": mode.field.name} if mode.field != WIDE else {}),
         "name": source.name,
         "kind": "galaxy" if source.size_arcsec else "star",
         "ra_deg": round(ra, 8),
@@ -99,6 +125,8 @@ def _exposure(exposure: SimulatedExposure, options: NightOptions) -> dict[str, A
         "date_obs": iso(exposure.start),
         "mjd_obs": round(mjd(exposure.start), 8),
         "exptime_s": exposure.exptime_s,
+        **({"mode": exposure.mode.name} if exposure.mode.name != DEFAULT_MODE else {}),
+        **({"target": exposure.target_number + 1} if exposure.target_number else {}),
     }
     if exposure.pointing is not None:
         ra, dec = exposure.pointing.true_position
@@ -117,7 +145,7 @@ def _exposure(exposure: SimulatedExposure, options: NightOptions) -> dict[str, A
 def _tables(document: dict[str, Any], options: NightOptions) -> list[Any]:
     first, last, step = SPECTRUM_A
     wave = np.arange(first, last + step / 2, step)
-    sources = scene(options)
+    sources = [source for source, _, _ in _sources(options)]
     entries = document["sources"]
     lines = [(entry["name"], line) for entry in entries for line in entry["lines"]]
     pointed = [entry for entry in document["exposures"] if "ra_deg" in entry]

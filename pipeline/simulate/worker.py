@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from pipeline.simulate.frames import frame_name, write_frame
 from pipeline.simulate.night import night
@@ -13,7 +14,9 @@ def main() -> None:
     """Read indices from standard input, write those exposures, and answer with each index."""
     setting = json.loads(sys.argv[1])
     raw = Path(setting["raw"])
-    options = NightOptions(**{**setting["options"], "ifus": tuple(setting["options"]["ifus"])})
+    listed: dict[str, Any] = setting["options"]
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in listed.items()}
+    options = NightOptions(**values)
     exposures = night(options)
     for line in sys.stdin:
         exposure = exposures[int(line)]

@@ -10,7 +10,7 @@ from pipeline.simulate.frames import frame_name, write_frame
 from pipeline.simulate.night import night
 from pipeline.simulate.options import NightOptions
 from pipeline.simulate.pool import write_in_processes
-from pipeline.simulate.statics import STATIC_NAMES, write_statics
+from pipeline.simulate.statics import static_names, write_statics
 from pipeline.simulate.truth import SCHEMA, truth_document, write_truth
 
 MAX_JOBS = 8
@@ -44,7 +44,7 @@ def simulate(directory: Path, options: NightOptions, progress: Progress | None =
     raw = directory / "raw"
     _check_directory(directory, options)
     raw.mkdir(parents=True, exist_ok=True)
-    total = 2 + len(STATIC_NAMES) + len(night(options))
+    total = 2 + len(static_names(options.modes)) + len(night(options))
     done: list[Path] = []
     files = _files(directory, raw, options)
     try:
@@ -64,7 +64,7 @@ def _files(directory: Path, raw: Path, options: NightOptions) -> Generator[Path,
     The truth comes first: an interrupted night can then be told from another one.
     """
     yield from write_truth(directory, options)
-    yield from write_statics(directory / "calib")
+    yield from write_statics(directory / "calib", options.modes)
     exposures = night(options)
     jobs = min(options.jobs or min(_cores(), MAX_JOBS), len(exposures))
     if jobs > 1:

@@ -231,13 +231,15 @@ MAY_IMPORT_STAGE = {
     ("scan", "classify"): "a file is classified as soon as its header is read",
     ("plan", "associate"): "grouping, on which the plan is built",
     ("plan", "drafts"): "the plan while it is being made",
+    ("plan", "postprocess"): "a part of plan: the steps of datasets and targets",
+    ("postprocess", "drafts"): "the plan while it is being made",
     ("drafts", "associate"): "what a step needs is found by association",
 }
 
 
 def test_stages_hand_values_on_and_do_not_import_each_other() -> None:
     """`conduct` and `reduce` hand the output of one to the next."""
-    short = {f"pipeline.{name}": name for name in (*STAGES, "drafts")}
+    short = {f"pipeline.{name}": name for name in (*STAGES, "drafts", "postprocess")}
     found = {(short[i.by], short[i.name]) for i in IMPORTS if i.by in short and i.name in short}
 
     assert found <= MAY_IMPORT_STAGE.keys()
@@ -277,6 +279,8 @@ PURE = (
     "tags",
     "keywords",
     "parameters",
+    "postprocess",
+    "stages",
     "targets",
     "layers",
     "slips",

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from pipeline.modes import MODES
 from pipeline.simulate import NightOptions
 from pipeline.simulate.night import night
 from pipeline.simulate.scene import scene
-from pipeline.simulate.statics import write_statics
+from pipeline.simulate.statics import static_names, write_statics
 from pipeline.simulate.truth import write_truth
 
 
@@ -36,6 +37,36 @@ def test_statics_are_the_delivered_set_told_apart_by_category(statics: Path) -> 
         "std_flux_table.fits": "STD_FLUX_TABLE",
         "vignetting_mask.fits": "VIGNETTING_MASK",
     }
+
+
+def test_modes_add_the_statics_of_their_field_and_their_lasers(tmp_path: Path) -> None:
+    usual = set(static_names())
+
+    added = {mode: set(static_names((mode,))) - usual for mode in MODES}
+
+    assert added == {
+        "WFM-NOAO-N": set(),
+        "WFM-NOAO-E": set(),
+        "WFM-AO-N": {"raman_lines.fits"},
+        "WFM-AO-E": {"raman_lines.fits"},
+        "NFM-AO-N": {"raman_lines.fits", "geometry_table_nfm.fits", "astrometry_wcs_nfm.fits"},
+    }
+    written = {path.name: fits.getheader(path) for path in write_statics(tmp_path, ("NFM-AO-N",))}
+    assert usual | added["NFM-AO-N"] == written.keys()
+    assert written["astrometry_wcs_nfm.fits"]["CD2_2"] == pytest.approx(0.025 / 3600)
+    assert {"NFM"} == {
+        header["ESO INS OPTI2 NAME"] for name, header in written.items() if name.endswith("_nfm.fits")
+    }
+
+
+def test_raman_lines_are_of_two_groups_about_where_the_recipe_looks_for_them(tmp_path: Path) -> None:
+    write_statics(tmp_path, ("WFM-AO-N",))
+    lines = fits.getdata(tmp_path / "raman_lines.fits", "LINES")
+
+    assert {0, 1} == set(lines["group"])
+    for group, wavelength in ((0, 6484.0), (1, 6827.0)):
+        own = lines[lines["group"] == group]
+        assert own["lambda"][np.argmax(own["flux"])] == pytest.approx(wavelength, abs=1.0)
 
 
 def test_statics_cannot_be_taken_for_products_of_an_ifu(statics: Path) -> None:
@@ -133,3 +164,22 @@ def test_the_seed_changes_the_truth_and_nothing_else_does(truth: Path, tmp_path:
     assert (truth / "truth.fits").read_bytes() == (same / "truth.fits").read_bytes()
     assert read(truth) == read(same)
     assert read(truth)["sources"] != read(other)["sources"]
+
+
+def test_truth_of_many_fields_tells_them_apart(tmp_path: Path) -> None:
+    options = NightOptions(exposures=1, modes=("WFM-AO-N", "NFM-AO-N"), targets=("A", "B"), datasets=2)
+    write_truth(tmp_path, options)
+    document = read(tmp_path)
+
+    names = [source["name"] for source in document["sources"]]
+    assert len(names) == len(set(names))
+    assert {(s.get("target", 1), s.get("field", "WFM")) for s in document["sources"]} == {
+        (1, "WFM"), (1, "NFM"), (2, "WFM"), (2, "NFM"),
+    }  # fmt: skip
+    assert document["options"]["modes"] == ["WFM-AO-N", "NFM-AO-N"]
+    objects = [e for e in document["exposures"] if e["tag"] == "OBJECT"]
+    assert [(e.get("target", 1), e["mode"]) for e in objects] == [
+        (1, "WFM-AO-N"), (1, "NFM-AO-N"), (2, "WFM-AO-N"), (2, "NFM-AO-N"),
+    ]  # fmt: skip
+    spectra = fits.getdata(tmp_path / "truth.fits", "SPECTRA")
+    assert set(names) <= set(spectra.names)

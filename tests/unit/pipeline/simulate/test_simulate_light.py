@@ -1,16 +1,19 @@
 """Lamps, night sky, stars: what is put in."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import pytest
 
+from pipeline.modes import MODES, WIDE
 from pipeline.simulate import NightOptions, spectra
 from pipeline.simulate.airglow import GROUPS, sky_lines
 from pipeline.simulate.field import SPAXEL_ARCSEC, bands, extent
 from pipeline.simulate.lamps import LAMPS, arc_lines
-from pipeline.simulate.night import DITHERS_ARCSEC, MAX_ERROR_ARCSEC
+from pipeline.simulate.night import DITHERS_ARCSEC, MAX_ERROR_ARCSEC, night
 from pipeline.simulate.optics import GRID_SIZE, dispersion_a, grid
+from pipeline.simulate.render import Light, light_of
 from pipeline.simulate.scene import PSF, Source, flux_density, point_spread, scene, standard_star
 
 
@@ -131,3 +134,57 @@ def test_a_star_of_magnitude_zero_has_the_flux_of_vega() -> None:
 
     assert pytest.approx(float(star.continuum(np.array([5500.0]))[0])) == 3.63e-9
     assert standard_star().v_mag < 13.0
+
+
+@lru_cache(maxsize=32)
+def tables(mode: str, tag: str) -> Light:
+    options = NightOptions(ifus=(1,), exposures=1, modes=(mode,))
+    exposure = next(e for e in night(options) if e.tag == tag and e.lamp in ("", "Ne"))
+    light = light_of(exposure, options)
+    assert light is not None
+    return light
+
+
+@pytest.mark.parametrize("name", MODES)
+@pytest.mark.parametrize("tag", ["FLAT", "ARC", "SKYFLAT", "STD"])
+def test_a_notch_filter_takes_the_light_of_its_range_and_of_no_other(name: str, tag: str) -> None:
+    """The range is that which the recipes mask."""
+    mode, plain = MODES[name], "WFM-NOAO-N" if MODES[name].field == WIDE else ""
+    light = tables(name, tag)
+    if mode.notch_a is None:
+        assert spectra.notch(mode) is None
+        return
+    low, high = mode.notch_a
+    wave = grid()
+    inside, outside = (wave > low + 20) & (wave < high - 20), (wave < low) | (wave > high)
+    is_notched = tag not in ("FLAT", "ARC") or mode.is_notch_in_lamps
+
+    all_light = [light.uniform, *(source.table for source in light.sources)]
+
+    for table in all_light:
+        level = np.abs(table[outside & (wave > low - 300) & (wave < high + 300)]).max()
+        assert (table[inside].max() < 0.01 * level) == is_notched
+    if plain and tag in ("FLAT", "ARC", "SKYFLAT"):
+        np.testing.assert_array_equal(light.uniform[outside], tables(plain, tag).uniform[outside])
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_laser_light_shines_on_the_sky_of_ao_modes_alone(name: str) -> None:
+    assert (tables(name, "SKY").laser is not None) == MODES[name].has_lasers
+    assert tables(name, "FLAT").laser is None
+    assert tables(name, "SKYFLAT").laser is None
+
+
+def test_the_narrow_field_sees_less_sky_and_as_much_of_a_star() -> None:
+    wide, narrow = tables("WFM-AO-N", "STD"), tables("NFM-AO-N", "STD")
+    at = int(np.argmin(np.abs(grid() - 7000.0)))
+
+    assert narrow.uniform[at] == pytest.approx(wide.uniform[at] / 64, rel=0.02)
+    assert narrow.sources[0].table[at] == pytest.approx(wide.sources[0].table[at], rel=0.01)
+    np.testing.assert_allclose(narrow.sources[0].spread, wide.sources[0].spread)
+    assert narrow.sources[0].x == pytest.approx(wide.sources[0].x)
+
+
+def test_the_narrow_field_corrects_the_refraction_of_the_air() -> None:
+    assert tables("NFM-AO-N", "OBJECT").airmass == 1.0
+    assert tables("WFM-AO-N", "OBJECT").airmass > 1.0

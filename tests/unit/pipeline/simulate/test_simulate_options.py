@@ -23,6 +23,15 @@ from pipeline.simulate import NightOptions, simulate
         ({"seed": -1}, "the seed is -1"),
         ({"compress": "gz"}, "unknown compression `gz`"),
         ({"jobs": 0}, "cannot simulate with 0 processes"),
+        ({"modes": ()}, "no mode to simulate"),
+        ({"modes": ("WFM-AO",)}, "there is no mode WFM-AO"),
+        ({"modes": ("WFM-AO-N", "WFM-AO-N")}, "mode WFM-AO-N is named twice"),
+        ({"targets": ()}, "cannot simulate 0 targets"),
+        ({"targets": ("A", "B/C")}, "'B/C' is no name of a target"),
+        ({"targets": ("A", "B", "A")}, "target A is named twice"),
+        ({"datasets": -1}, "cannot simulate -1 datasets"),
+        ({"modes": ("WFM-AO-N", "WFM-NOAO-N"), "datasets": 1}, "1 observing blocks for 2 modes"),
+        ({"datasets": 9}, "a night has no room for 9 observing blocks of 3 exposures"),
     ],
 )
 def test_options_refuse_nonsense_with_its_reason(options: dict[str, Any], message: str) -> None:
@@ -36,6 +45,21 @@ def test_options_refuse_nonsense_with_its_reason(options: dict[str, Any], messag
 
 def test_order_of_ifus_does_not_matter() -> None:
     assert NightOptions(ifus=(1, 2)).sorted_ifus == NightOptions(ifus=(2, 1)).sorted_ifus
+
+
+def blocks(**options: Any) -> list[tuple[int, str]]:
+    return [(block.target, block.mode.name) for block in NightOptions(**options).blocks]
+
+
+def test_each_mode_is_used_and_the_modes_take_turns() -> None:
+    both = ("WFM-NOAO-N", "WFM-AO-N")
+
+    assert blocks() == [(0, "WFM-NOAO-N")]
+    assert blocks(modes=both) == [(0, "WFM-NOAO-N"), (0, "WFM-AO-N")]
+    assert blocks(modes=both, targets=("A", "B")) == [(0, "WFM-NOAO-N"), (1, "WFM-AO-N")]
+    assert [(target, mode) for target in (0, 1) for mode in both] == blocks(
+        modes=both, targets=("A", "B"), datasets=2
+    )
 
 
 def test_simulate_refuses_a_file_for_a_directory(tmp_path: Path) -> None:

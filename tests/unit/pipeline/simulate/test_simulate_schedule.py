@@ -1,10 +1,11 @@
 """The schedule and the headers: complete, consistent, and acceptable to the rules of association."""
 
 from datetime import timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
 
+from pipeline.modes import MODES
 from pipeline.simulate import NightOptions
 from pipeline.simulate.detector import detector
 from pipeline.simulate.headers import (
@@ -19,6 +20,9 @@ from pipeline.simulate.sky import plane_offset_arcsec
 
 NIGHT = night(NightOptions())
 LONG_NIGHT = night(NightOptions(exposures=24))
+BOTH = NightOptions(exposures=2, modes=("WFM-NOAO-N", "WFM-AO-N"), targets=("A", "B"), datasets=2)
+SHARED_NIGHT = night(BOTH)
+FULL_NIGHT = night(NightOptions(exposures=3, modes=tuple(MODES), targets=tuple("ABCDEF"), datasets=1))
 
 
 def tagged(exposures: tuple[SimulatedExposure, ...], tag: str) -> list[SimulatedExposure]:
@@ -29,7 +33,11 @@ def header(exposure: SimulatedExposure) -> dict[str, object]:
     return {keyword: value for keyword, value, _ in primary_cards(exposure)}
 
 
-@pytest.mark.parametrize("exposures", [NIGHT, LONG_NIGHT], ids=["three", "twenty-four"])
+@pytest.mark.parametrize(
+    "exposures",
+    [NIGHT, LONG_NIGHT, SHARED_NIGHT, FULL_NIGHT],
+    ids=["three", "twenty-four", "shared", "all modes"],
+)
 def test_one_exposure_ends_before_the_next_begins(exposures: tuple[SimulatedExposure, ...]) -> None:
     assert all(end_of(one) < other.start for one, other in pairwise(exposures))
     assert len(exposures) == len({exposure.arcfile for exposure in exposures})
@@ -45,7 +53,11 @@ def test_a_night_has_what_the_recipes_need() -> None:
     assert 1 == len(tagged(NIGHT, "STD")) == len(tagged(NIGHT, "SKY"))
 
 
-@pytest.mark.parametrize("exposures", [NIGHT, LONG_NIGHT], ids=["three", "twenty-four"])
+@pytest.mark.parametrize(
+    "exposures",
+    [NIGHT, LONG_NIGHT, SHARED_NIGHT, FULL_NIGHT],
+    ids=["three", "twenty-four", "shared", "all modes"],
+)
 @pytest.mark.parametrize("tag", ["SKYFLAT", "STD", "SKY", "OBJECT"])
 def test_an_illumination_flat_lies_within_two_hours_and_a_degree(
     exposures: tuple[SimulatedExposure, ...], tag: str
@@ -120,7 +132,7 @@ def test_exactly_one_lamp_burns_where_one_should(exposure: SimulatedExposure) ->
 
 @pytest.mark.parametrize("tag", ["SKYFLAT", "STD", "SKY", "OBJECT"])
 def test_airmass_and_angle_fit_the_pointing(tag: str) -> None:
-    for exposure in tagged(LONG_NIGHT, tag):
+    for exposure in (*tagged(LONG_NIGHT, tag), *tagged(FULL_NIGHT, tag)):
         cards = header(exposure)
         start, end = float(str(cards["ESO TEL AIRM START"])), float(str(cards["ESO TEL AIRM END"]))
 
@@ -137,3 +149,85 @@ def test_extensions_tell_live_detectors_from_dead_ones() -> None:
     assert (dead["EXTNAME"], dead["ESO DET CHIP LIVE"]) == ("CHAN04", False)
     assert [live[f"ESO DET OUT{n} X"] for n in range(1, 5)] == [1, 4096, 4096, 1]
     assert [live[f"ESO DET OUT{n} Y"] for n in range(1, 5)] == [1, 1, 4112, 4112]
+
+
+def test_modes_share_biases_and_darks_and_nothing_else() -> None:
+    """Biases and darks need not agree in the mode; lamp flats, arcs, twilight and standards must."""
+    modes = {tag: {e.mode.name for e in tagged(SHARED_NIGHT, tag)} for tag in {e.tag for e in SHARED_NIGHT}}
+
+    assert {tag for tag, found in modes.items() if found == set(BOTH.modes)} == {
+        "FLAT", "ARC", "ILLUM", "SKYFLAT", "STD", "SKY", "OBJECT",
+    }  # fmt: skip
+    assert {"WFM-NOAO-N"} == modes["BIAS"] == modes["DARK"]
+    for exposure in SHARED_NIGHT:
+        assert header(exposure)["ESO INS MODE"] == exposure.mode.name
+
+
+def test_every_block_is_a_dataset_of_one_target_and_one_mode() -> None:
+    objects = tagged(SHARED_NIGHT, "OBJECT")
+
+    found = {(e.obs_id, e.target, e.mode.name) for e in objects}
+
+    assert sorted(found) == [
+        (200012345, "A", "WFM-NOAO-N"),
+        (200012346, "A", "WFM-AO-N"),
+        (200012347, "B", "WFM-NOAO-N"),
+        (200012348, "B", "WFM-AO-N"),
+    ]
+    assert {(e.obs_id, e.template_start) for e in objects} == {
+        (e.obs_id, e.template_start) for e in tagged(SHARED_NIGHT, "SKY")
+    }
+    errors = [(e.pointing.error_west, e.pointing.error_north) for e in objects if e.pointing]
+    assert errors[::2] == [(0.0, 0.0)] * 4
+    assert len(set(errors[1::2])) == 4
+
+
+def test_targets_stand_far_apart() -> None:
+    places = {
+        (e.target, e.pointing.ra_deg, e.pointing.dec_deg) for e in tagged(FULL_NIGHT, "OBJECT") if e.pointing
+    }
+    firsts = {name: (ra, dec) for name, ra, dec in sorted(places)}
+
+    for one, other in combinations(firsts.values(), 2):
+        assert abs(one[0] - other[0]) > 1.0
+
+
+@pytest.mark.parametrize(
+    ("mode", "tag", "template"),
+    [
+        ("WFM-NOAO-N", "OBJECT", "MUSE_wfm-noao_obs_genericoffset"),
+        ("WFM-AO-E", "OBJECT", "MUSE_wfm-ao_obs_genericoffsetLGS"),
+        ("NFM-AO-N", "SKY", "MUSE_nfm-ao_obs_genericoffsetLGS"),
+        ("NFM-AO-N", "ILLUM", "MUSE_nfm_cal_illum"),
+        ("WFM-AO-N", "ILLUM", "MUSE_wfm_cal_illum"),
+        ("NFM-AO-N", "FLAT", "MUSE_nfm_cal_specflat"),
+    ],
+)
+def test_templates_are_those_of_the_mode(mode: str, tag: str, template: str) -> None:
+    exposure = tagged(night(NightOptions(modes=(mode,))), tag)[0]
+
+    assert header(exposure)["ESO TPL ID"] == template
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_headers_say_the_mode_the_field_and_the_loops(name: str) -> None:
+    cards = header(tagged(night(NightOptions(modes=(name,))), "OBJECT")[0])
+
+    assert cards["ESO INS OPTI2 NAME"] == name[:3]
+    assert str(cards["ESO INS OPTI1 NAME"]).startswith("Blue") == name.endswith("-N")
+    assert ("ESO AOS HO LOOP ST" in cards) == ("-AO-" in name)
+    assert 0.5 < float(str(cards["ESO TEL AMBI FWHM START"])) < 0.8, "the seeing of the air"
+
+
+def test_the_narrow_field_is_dithered_eight_times_less() -> None:
+    """A field of 7.5 arcsec."""
+    wide, narrow = (
+        [e.pointing for e in tagged(night(NightOptions(modes=(mode,))), "OBJECT") if e.pointing]
+        for mode in ("WFM-AO-N", "NFM-AO-N")
+    )
+
+    for one, other in pairwise(zip(wide, narrow, strict=True)):
+        moved_wide = plane_offset_arcsec(other[0].ra_deg, other[0].dec_deg, one[0].ra_deg, one[0].dec_deg)
+        moved = plane_offset_arcsec(other[1].ra_deg, other[1].dec_deg, one[1].ra_deg, one[1].dec_deg)
+        assert moved == pytest.approx([offset / 8 for offset in moved_wide], abs=1e-3)
+        assert other[1].error_west == pytest.approx(other[0].error_west / 8)

@@ -1,0 +1,184 @@
+"""The steps on whole exposures, datasets and targets: what muse_scipost and its kin work on. Pure.
+
+`plan` drafts everything up to the pixel tables; from there on steps belong to a target. Which offsets an
+exposure is shifted by is decided here and nowhere else: the name of a list has one owner.
+"""
+
+from pipeline.drafts import Draft, Drafts
+from pipeline.given import EDIT, REFERENCE, plain
+from pipeline.model import CALIBRATIONS, Dataset, Frame, FrameInput, Problem, Stage
+from pipeline.recipes import BY_HAND, BY_REFERENCE
+from pipeline.rules import AO_MODES, TELLURIC_WINDOW_S
+
+MODELS_OF_SKY = ("model", "subtract-model")
+"""Values of skymethod for which muse_scipost reads the sky's lines and their profile; for others it leaves
+them unread, and they would be no part of what its products are made from."""
+
+
+def pixtable(exposure: Frame) -> str:
+    """Name the tag of an exposure's pixel table."""
+    return f"PIXTABLE_{exposure.tag}"
+
+
+def _pixtables(draft: Draft, exposure: Frame) -> None:
+    for ifu in draft.ifus:
+        draft.take(pixtable(exposure), f"{Stage.SCIBASIC}:{exposure.exposure}:{ifu:02d}")
+
+
+def on_sky(
+    drafts: Drafts, stage: Stage, exposures: tuple[Frame, ...], name: str, dataset: Dataset | None
+) -> Draft:
+    """Begin a step that reduces pixel tables of whole exposures."""
+    first = exposures[0]
+    common = set(first.ifus).intersection(*(set(e.ifus) for e in exposures[1:]))
+    draft = Draft(
+        *(drafts, stage, name, first, first.mjd),
+        *(dataset.target if dataset else CALIBRATIONS, dataset.name if dataset else first.block),
+        ifus=drafts.ifus(tuple(sorted(common))),
+        exposures=len(exposures),
+    )
+    for exposure in exposures:
+        if set(drafts.ifus(exposure.ifus)) != set(draft.ifus):
+            what = f"{exposure.exposure} has other IFUs than the exposures it belongs with"
+            draft.problems.append(Problem(draft.id, what, "name the common ones under [data] ifus"))
+        _pixtables(draft, exposure)
+    return draft
+
+
+def response(draft: Draft) -> None:
+    """Give what turns counts into fluxes: the nearest standard's response, and its telluric absorption."""
+    draft.static("EXTINCT_TABLE")
+    found = draft.master("STD_RESPONSE")
+    if found.chosen and found.distance_s <= TELLURIC_WINDOW_S:
+        draft.take("STD_TELLURIC", draft.drafts.maker("STD_RESPONSE", None, found.chosen))
+
+
+def profiles(draft: Draft) -> None:
+    """Give the line spread of each IFU."""
+    for ifu in draft.ifus:
+        draft.master("LSF_PROFILE", ifu)
+
+
+def plan_dataset(drafts: Drafts, dataset: Dataset) -> str:
+    """Plan the post-processing of a dataset; returns a remark, or nothing."""
+    exposures = dataset.exposures
+    for exposure in exposures:
+        _plan_post(drafts, Stage.PREP_ALIGN, (exposure,), exposure.exposure, dataset, None)
+    reference = _reference(drafts, dataset)
+    offsets = _plan_align(drafts, dataset, reference) if len(exposures) > 1 or reference else None
+    if offsets and not drafts.settings.table.workflow.offset_list:
+        offsets = None
+    _plan_post(drafts, Stage.SCIPOST, exposures, dataset.unit, dataset, offsets)
+    for exposure in exposures:
+        _plan_post(drafts, Stage.SCIPOST_PEREXPO, (exposure,), exposure.exposure, dataset, offsets)
+    if len(exposures) == 1:
+        to = "to combine" if offsets else "to align or to combine"
+        what = f"has one exposure: nothing {to}, the cube of scipost stands"
+        return f"dataset {dataset.name} of {dataset.target} {what}"
+    _plan_combine(drafts, dataset, offsets)
+    return ""
+
+
+def _plan_post(
+    drafts: Drafts,
+    stage: Stage,
+    exposures: tuple[Frame, ...],
+    name: str,
+    dataset: Dataset,
+    offsets: str | None,
+) -> None:
+    """Plan a call of muse_scipost."""
+    draft = on_sky(drafts, stage, exposures, name, dataset)
+    response(draft)
+    draft.static("ASTROMETRY_WCS")
+    draft.static("FILTER_LIST")
+    if offsets:
+        draft.take("OFFSET_LIST", offsets)
+    is_modelled = draft.parameters().get("skymethod") in MODELS_OF_SKY
+    if is_modelled:
+        _sky_of(draft)
+    if is_modelled or draft.wanted.mode in AO_MODES:
+        profiles(draft)
+    if draft.wanted.mode in AO_MODES:
+        draft.static("RAMAN_LINES")
+    draft.done(())
+
+
+def _sky_of(draft: Draft) -> None:
+    """Give the sky of the nearest SKY exposure; without one the field's own sky is fitted."""
+    found = draft.master("SKY_CONTINUUM", None, ("SKY_LINES",))
+    if not found.chosen:
+        draft.static("SKY_LINES")
+    elif draft.wanted.mode not in AO_MODES:  # with lasers on the continuum makes the fit poor
+        draft.take("SKY_CONTINUUM", draft.drafts.maker("SKY_CONTINUUM", None, found.chosen))
+
+
+def _dataset_draft(drafts: Drafts, stage: Stage, dataset: Dataset) -> Draft:
+    first = dataset.exposures[0]
+    return Draft(
+        *(drafts, stage, dataset.unit, first, first.mjd, dataset.target, dataset.name),
+        ifus=drafts.ifus(first.ifus),
+        exposures=len(dataset.exposures),
+    )
+
+
+def _plan_align(drafts: Drafts, dataset: Dataset, reference: str) -> str:
+    """Plan the alignment of a dataset; returns the step whose list holds."""
+    draft = _dataset_draft(drafts, Stage.ALIGN, dataset)
+    for exposure in dataset.exposures:
+        draft.take("IMAGE_FOV", f"{Stage.PREP_ALIGN}:{exposure.exposure}")
+    if reference or drafts.settings.table.workflow.align == "reference":
+        draft.row = BY_REFERENCE
+    if reference:
+        images = [
+            frame for frame in drafts.night.statics if frame.tag == REFERENCE and frame.block == reference
+        ]
+        draft.give(images)
+        if not images:
+            what = f"the reference image {reference} of {dataset.target} cannot be read"
+            draft.problems.append(Problem(draft.id, what, "see [targets.NAME] reference in clio.toml"))
+    measured = draft.done(("OFFSET_LIST",)).id
+    edits = [frame for frame in drafts.night.statics if _is_edit(frame, dataset)]
+    return _plan_edit(drafts, dataset, measured, edits) if edits else measured
+
+
+def _reference(drafts: Drafts, dataset: Dataset) -> str:
+    """Name the image by which a dataset is aligned; empty for none."""
+    table = drafts.settings.table.targets.get(dataset.target)
+    return table.reference if table is not None else ""
+
+
+def _is_edit(frame: Frame, dataset: Dataset) -> bool:
+    names = plain(dataset.target), plain(dataset.unit)
+    return frame.tag == EDIT and (frame.target, frame.block) == names
+
+
+def idle_edits(drafts: Drafts) -> list[str]:
+    """Name the tables of offsets that no dataset takes."""
+    used = {
+        item.frame.path
+        for step in drafts.steps.values()
+        for item in step.inputs
+        if isinstance(item, FrameInput) and item.tag == EDIT
+    }
+    edits = (frame for frame in drafts.night.statics if frame.tag == EDIT and frame.path not in used)
+    return [f"the offsets in {frame.path} are of no dataset that is aligned" for frame in edits]
+
+
+def _plan_edit(drafts: Drafts, dataset: Dataset, measured: str, edits: list[Frame]) -> str:
+    """Plan the step that puts what a person edited in the place of what was measured."""
+    draft = _dataset_draft(drafts, Stage.ALIGN, dataset)
+    draft.name, draft.row = f"{dataset.unit}.edited", BY_HAND
+    draft.take("OFFSET_LIST", measured)
+    draft.give(edits)
+    return draft.done(()).id
+
+
+def _plan_combine(drafts: Drafts, dataset: Dataset, offsets: str | None) -> None:
+    draft = _dataset_draft(drafts, Stage.COMBINE, dataset)
+    for exposure in dataset.exposures:
+        draft.take("PIXTABLE_REDUCED", f"{Stage.SCIPOST_PEREXPO}:{exposure.exposure}")
+    if offsets:
+        draft.take("OFFSET_LIST", offsets)
+    draft.static("FILTER_LIST")
+    draft.done(("DATACUBE_FINAL",))
