@@ -22,6 +22,7 @@ from pipeline.own.engine import own_engine
 from pipeline.own.environment import own_image, remember
 from pipeline.own.table import is_own
 from pipeline.publish import publish, withdraw
+from pipeline.reasons import reasons
 from pipeline.record import Job, make_call, record
 from pipeline.resolve import Resolver
 from pipeline.schedule import After, Budget, Grant, Task, run_tasks
@@ -35,6 +36,9 @@ from provenance.store import Store
 
 _FULL_BELOW = 32 * 1024**2
 """Free bytes below which a failure is put down to the disk."""
+
+_FORESEEN = 1000
+"""Misses kept from the first look until their turn comes; more would fill the memory."""
 
 _KEPT_FOR_A_LOOK = frozenset({"unproven", "missing product"})
 
@@ -108,6 +112,7 @@ class Conductor:
         self._wanted = wanted
         self._tools = tools
         self._forecasts: dict[str, Forecast] = {}
+        self._foreseen: dict[str, Forecast] = {}
         self._lock = threading.Lock()
         self._costs = Costs(tools.store.costs, lambda step: tools.resolver.parameters(step).values)
         self._outlook: TimeLeft | None = None
@@ -158,10 +163,11 @@ class Conductor:
         for step in self._steps.values():
             is_next = all(id_ in self._forecasts or id_ not in self._steps for id_ in step.upstream)
             if is_next and not self._tools.cancel.is_set() and self._tools.resolver.knows_frames(step):
-                # A miss is looked up once more when its turn has come: a frame may change while it waits.
                 found = self._forecast(step, in_full=False)
                 if found.outcome is not Outcome.MISS:
                     self._end(found, _did(found))
+                elif found.job is not None and len(self._foreseen) < _FORESEEN:
+                    self._foreseen[step.id] = found
 
     def _forecast(self, step: Step, *, in_full: bool = True) -> Forecast:
         tools = self._tools
@@ -175,9 +181,16 @@ class Conductor:
         reader.begun()
         return self._do(id_, grant)
 
+    def _miss(self, step: Step) -> Forecast | None:
+        """Give the miss that was found before, unless a frame changed while it waited."""
+        found, tools = self._foreseen.pop(step.id, None), self._tools
+        if found is None or found.job is None or not tools.resolver.still_fits(found.job):
+            return None
+        return replace(found, why=reasons(found.job, found.why[0], tools.store))
+
     def _do(self, id_: str, grant: Grant) -> After:
         step, locked = self._steps[id_], self._tools.locked
-        found = self._forecast(step)
+        found = self._miss(step) or self._forecast(step)
         refused = locked.refusal(step, found.job) if locked and found.job else ""
         if refused:
             self._end(Forecast(step, Outcome.BLOCKED, (refused,)), Did.BLOCKED)

@@ -113,6 +113,12 @@ class Resolver:
         """Tell whether all frames of a step are remembered, so that none has to be read."""
         return all(self._recall(item.frame.path) for item in step.inputs if isinstance(item, FrameInput))
 
+    def still_fits(self, job: Job) -> bool:
+        """Tell whether all frames of a job are what they were when the job was made."""
+        frames = {item.frame.path for item in job.step.inputs if isinstance(item, FrameInput)}
+        staged = (file for file in job.inputs if file.path in frames)
+        return all((known := self._recall(file.path)) and known.digest == file.digest for file in staged)
+
     def _recall(self, path: Path) -> Memo | None:
         try:
             status = path.stat()

@@ -30,7 +30,7 @@ Layout, format 1
     statements/ab/<64 hex>.json         statements, by the digest of the file
     journal/<YYYYMMDD>/<run>.<key>      empty: names of records by day, written just before each; a hint
     journal/<YYYYMMDD>/<64 hex>         the same for statements
-    claims/<key>                        leases of actions being made
+    claims/<key>                        leases of actions being made: links that name the owner
     work/<run>/{owner,in,out}           scratch of a run; `kept` beside them keeps it from the sweep
     tmp/<owner>~<uuid>                  files being written
     damaged/<64 hex>~<ns>               objects found damaged and set aside
@@ -52,6 +52,5 @@ Public names
 `lookup.Lookup`, `memo.Memo`, `memo.MemoEntry`, `objects.StoredObject`, `queries.Target`; `digest` and
 `errors`.
 
-Importing any of these costs milliseconds: sqlite-utils is loaded when a database is opened, filelock at the
-first claim.
+Importing any of these costs milliseconds: sqlite-utils is loaded when a database is opened.
 """

@@ -1,34 +1,28 @@
 """Claims: who is making an action right now, so that two who want it do not both spend the hour.
 
-A claim is a lease, kept alive by a heartbeat; it expires by itself, and on the same host a dead owner is
+A claim is a lease, kept alive by signs of life; it expires by itself, and on the same host a dead owner is
 seen at once by its pid, start time and boot. It is a hint: correctness rests on records, and losing a
 claim means work done twice and one record more.
+
+It is a symbolic link that leads nowhere: its target names the owner. Making one is a single call that fails
+if somebody has it, so that no claim is ever seen without its owner, whenever he is killed.
 """
 
+import fcntl
 import os
-import re
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from provenance.errors import StoreLocked, short
 from provenance.files import listing, make_directory, writing_to
-
-if TYPE_CHECKING:
-    from filelock import SoftFileLease
+from provenance.identity import Owner, this_process
 
 POLL_S = 0.1
 """How often a waiting process looks; also how soon it notices that it should stop."""
-
-
-EMPTY_S = 3.0
-"""A claim that names no owner for so long has none: writing the name takes microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +64,19 @@ def claim(
     StoreFull
         The disk is full.
     """
-    lease = _lease(root, key, terms or LeaseTerms())
-    waited = _acquire(lease, key, cancel)
+    terms = terms or LeaseTerms()
+    make_directory(root / "claims")
+    path = root / "claims" / key
+    waited = _acquire(path, key, terms, cancel)
+    mine = _look(path)
+    _SIGNS.begin(path, mine, terms.beat_s)
     try:
         yield waited
     finally:
-        lease.release()
+        _SIGNS.end(path)
+        if mine is not None and _look(path, mine.mtime_ns) == mine:
+            with suppress(FileNotFoundError):
+                path.unlink()
 
 
 def claimed(root: Path) -> tuple[str, ...]:
@@ -83,116 +84,149 @@ def claimed(root: Path) -> tuple[str, ...]:
     return tuple(name for name in listing(root / "claims") if len(name) == 64)
 
 
-def sweep(root: Path, terms: LeaseTerms | None = None) -> None:
-    """Take away what processes that died on this host left of claims; those of the living are left alone.
-
-    Notes
-    -----
-    A claim without a name is watched for `EMPTY_S` before it counts as left: only then this takes time.
-    """
+def sweep(root: Path) -> None:
+    """Take away the claims of processes that died on this host; claims of the living are left alone."""
     for key in claimed(root):
-        from filelock import LeaseSettingsMismatch, Timeout
-
-        lease = _lease(root, key, terms or LeaseTerms())
-        # To ask for it is enough: whoever asks breaks a dead owner's claim.
-        with suppress(Timeout, LeaseSettingsMismatch, OSError):
-            lease.acquire(blocking=False)
-            lease.release()
-    watched = [_EmptyMarker(root / "claims" / key) for key in claimed(root)]
-    while watched := [marker for marker in watched if marker.look()]:
-        time.sleep(POLL_S)
-    for name in listing(root / "claims"):
-        if _is_left_aside(root / "claims" / name):
-            (root / "claims" / name).unlink(missing_ok=True)
+        found = _look(root / "claims" / key)
+        if found is not None and found.is_dead:
+            _take_away(root / "claims" / key, found)
 
 
-def _lease(root: Path, key: str, terms: LeaseTerms) -> "SoftFileLease":
-    from filelock import SoftFileLease  # a tenth of a second, and lookups alone do not need it
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A claim as it was found."""
 
-    make_directory(root / "claims")
-    return SoftFileLease(
-        root / "claims" / key,
-        lease_duration=float(terms.lease_s),
-        heartbeat_interval=float(terms.beat_s),
-        poll_interval=POLL_S,
-    )
+    inode: int
+    mtime_ns: int
+    """Moved by each sign of life."""
+    text: str
+    """`lease beat owner`; empty for what is no claim of ours."""
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its owner is known to have ended."""
+        owner = Owner.from_text(self.text.rpartition(" ")[2])
+        return owner is not None and owner.is_dead()
 
 
-def _acquire(lease: "SoftFileLease", key: str, cancel: threading.Event | None) -> bool:
-    from filelock import LeaseSettingsMismatch, Timeout
+def _text(terms: LeaseTerms) -> str:
+    return f"{terms.lease_s} {terms.beat_s} {this_process()}"
 
-    marker = Path(lease.lock_file)
-    watch = _EmptyMarker(marker)
 
-    def should_stop() -> bool:
-        watch.look()
-        return cancel is not None and cancel.is_set()
-
+def _look(path: Path, mtime_ns: int | None = None) -> _Held | None:
+    """Look at a claim, as if its last sign of life was then; None if there is none."""
     try:
-        with writing_to(marker):
-            try:
-                lease.acquire(blocking=False)
-                return False
-            except Timeout:
-                lease.acquire(cancel_check=should_stop)
-                return True
-    except Timeout as error:
-        raise StoreLocked(f"stopped waiting for action {short(key)}, made by another process") from error
-    except LeaseSettingsMismatch as error:
-        raise StoreLocked(
-            f"action {short(key)} is claimed on other terms: {error}", "all must use the same store.json"
-        ) from error
-
-
-_ASIDE = re.compile(r"[0-9a-f]{64}\.(?:break|restore|empty)\.([0-9]+)\.[0-9a-f]{32}")
-"""A claim that was moved aside, by the library or by us, and the pid of who did it."""
-
-
-def _is_left_aside(path: Path) -> bool:
-    """Tell whether a file was put beside a claim by a process of this host that has died."""
-    aside = _ASIDE.fullmatch(path.name)
-    if aside is None or Path("/proc", aside[1]).exists():
-        return False
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        status = os.lstat(path)
+        text = str(path.readlink())
+    except FileNotFoundError:
+        return None
     except OSError:
-        return False
-    # The number is that of another host's process if the claim names that host.
-    return not text or socket.gethostname() in text
+        text = ""  # a file that somebody put there
+    return _Held(status.st_ino, status.st_mtime_ns if mtime_ns is None else mtime_ns, text)
 
 
-class _EmptyMarker:
-    """Watch for a claim without an owner, and take it away.
+def _acquire(path: Path, key: str, terms: LeaseTerms, cancel: threading.Event | None) -> bool:
+    waited = False
+    seen: _Held | None = None
+    since = 0.0
+    while not _make(path, _text(terms)):
+        found = _look(path)
+        if found is None:
+            continue  # given up meanwhile
+        if found != seen:
+            seen, since = found, time.monotonic()
+        if found.is_dead or time.monotonic() - since > terms.lease_s:
+            _take_away(path, found)
+            continue
+        _check_terms(found, key, terms)
+        if cancel is not None and cancel.is_set():
+            raise StoreLocked(f"stopped waiting for action {short(key)}, made by another process")
+        waited = True
+        time.sleep(POLL_S)
+    return waited
 
-    A process killed between making its claim's file and writing its name into it leaves an empty file. The
-    library never breaks such a one, since older versions of it wrote nothing else: it would be held for ever.
-    """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: tuple[int, int, int] | None = None
-        self._since = 0.0
-
-    def look(self) -> bool:
-        """Take the file away once it was empty, and the same, for `EMPTY_S`; tell whether to look again."""
+def _make(path: Path, text: str) -> bool:
+    with writing_to(path):
         try:
-            found = self._path.lstat()
-        except FileNotFoundError:
+            path.symlink_to(text)
+        except FileExistsError:
             return False
-        seen = (found.st_ino, found.st_size, found.st_ctime_ns)
-        if seen != self._seen:
-            self._seen, self._since = seen, time.monotonic()
-        elif found.st_size == 0 and time.monotonic() - self._since > EMPTY_S:
-            self._take_away()
-            return False
-        return found.st_size == 0
+    return True
 
-    def _take_away(self) -> None:
-        aside = self._path.with_name(f"{self._path.name}.empty.{os.getpid()}.{uuid4().hex}")
-        with suppress(FileNotFoundError):
-            self._path.rename(aside)
-            if aside.lstat().st_size > 0:
-                # Somebody was faster and has the claim by now: give it back, unless yet another one has it.
-                with suppress(FileExistsError):
-                    self._path.hardlink_to(aside)
-            aside.unlink()
+
+def _check_terms(found: _Held, key: str, terms: LeaseTerms) -> None:
+    theirs, ours = found.text.rpartition(" ")[0], _text(terms).rpartition(" ")[0]
+    if theirs and theirs != ours:
+        words = "a lease of {} s with a sign of life every {} s"
+        told = f"{words.format(*theirs.split())}, and here it is {words.format(*ours.split())}"
+        raise StoreLocked(
+            f"action {short(key)} is claimed on other terms: {told}", "all must use the same store.json"
+        )
+
+
+def _take_away(path: Path, found: _Held) -> None:
+    """Remove a claim that nobody holds any more, unless it is another one by now."""
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # One at a time: of two who found it dead, the slower one must not remove what the other one made.
+        # Where a network file system knows no such locks, that costs work done twice, once in a blue moon.
+        with suppress(OSError):
+            fcntl.flock(directory, fcntl.LOCK_EX)
+        if _look(path) == found:
+            with suppress(FileNotFoundError):
+                path.unlink()
+    finally:
+        os.close(directory)
+
+
+class _Signs:
+    """Gives signs of life for all claims of this process, from one thread."""
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._held: dict[Path, tuple[_Held, int]] = {}
+        self._thread: threading.Thread | None = None
+        os.register_at_fork(after_in_child=self._forget)
+
+    def begin(self, path: Path, held: _Held | None, beat_s: int) -> None:
+        """Keep a claim alive from now on."""
+        if held is None:
+            return
+        with self._change:
+            self._held[path] = held, beat_s
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._give, name="claims", daemon=True)
+                self._thread.start()
+            self._change.notify()
+
+    def end(self, path: Path) -> None:
+        """Let a claim be."""
+        with self._change:
+            self._held.pop(path, None)
+
+    def _give(self) -> None:
+        with self._change:
+            due = self._due()
+            while self._held or self._change.wait(due - time.monotonic()):
+                due = min(due, self._due())
+                if time.monotonic() < due:
+                    self._change.wait(due - time.monotonic())
+                    continue  # perhaps there is another claim, that wants signs sooner
+                for path, (held, _) in self._held.items():
+                    with suppress(OSError):
+                        if _look(path, held.mtime_ns) == held:
+                            os.utime(path, follow_symlinks=False)
+                due = self._due()
+            self._thread = None
+
+    def _due(self) -> float:
+        return time.monotonic() + min((beat for _, beat in self._held.values()), default=1)
+
+    def _forget(self) -> None:
+        self._change = threading.Condition()
+        self._held = {}
+        self._thread = None
+
+
+_SIGNS = _Signs()

@@ -77,7 +77,11 @@ class Owner:
 
 def this_process() -> Owner:
     """Return the owner that names this process; after a fork it is another."""
-    pid = os.getpid()
+    return _living(os.getpid())
+
+
+@cache
+def _living(pid: int) -> Owner:
     return Owner(_host(), _boot(), pid, _start_of(pid) or 0)
 
 

@@ -5,6 +5,7 @@ power cut leaves a right name on wrong bytes. Nothing here replaces a sound obje
 one; a damaged one is moved aside, so that making it again can publish it.
 """
 
+import functools
 import os
 import time
 from collections.abc import Iterator
@@ -62,10 +63,7 @@ class Objects:
         StoreDamaged
             That is no digest, so no name of an object: it may come from a record somebody edited.
         """
-        if not is_digest(digest):
-            raise StoreDamaged(f"{digest!r} is no digest")
-        name = digest.partition(":")[2]
-        return self._objects / name[:2] / name
+        return _place(self._objects, digest)
 
     def put(self, path: Path) -> StoredObject:
         """Take a file into the store.
@@ -276,6 +274,14 @@ class Objects:
                 os.close(descriptor)
                 with suppress(OSError):  # if it cannot go now, a sweep takes it
                     path.unlink()
+
+
+@functools.lru_cache(maxsize=4096)
+def _place(objects: Path, digest: str) -> Path:
+    if not is_digest(digest):
+        raise StoreDamaged(f"{digest!r} is no digest")
+    name = digest.partition(":")[2]
+    return objects / name[:2] / name
 
 
 def _settle(descriptor: int) -> os.stat_result:

@@ -173,7 +173,7 @@ class Store:
 
     def sweep(self) -> tuple[Leftover, ...]:
         """Remove the scratch and the claims of dead processes, and return what the scratch was."""
-        sweep_claims(self._path, self._card.terms)
+        sweep_claims(self._path)
         return self._work.sweep()
 
     def claim(self, key: str, cancel: threading.Event | None = None) -> AbstractContextManager[bool]:

@@ -155,7 +155,6 @@ ONE_PLACE = {
     "docker": {"pipeline.engines.docker"},
     "sqlite_utils": {"provenance.index", "provenance.schema"},
     "sqlite3": {"provenance.index", "provenance.schema"},
-    "filelock": {"provenance.claims"},
     "pydantic": {"pipeline.config"},
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from builders import write_raw
-from fakes import Fault, Workspace, did
+from fakes import Fault, Seen, Workspace, did
 
 from pipeline.conduct import Did
 from pipeline.errors import (
@@ -858,6 +858,30 @@ def test_a_frame_that_changes_during_the_wait_for_another_is_read_anew(narrow: W
     assert run.action != job.action.key
     assert digest_bytes(bytes(content)) in {item.digest for item in run.inputs}
     assert summaries[0].ran == 1
+
+
+def test_a_frame_that_changes_while_its_step_waits_its_turn_is_read_anew(workspace: Workspace) -> None:
+    """Promise 3: what was found before the first step began may be out of date when the last one does."""
+    workspace.run(Stage.BIAS)
+    workspace.configure("[clio]\njobs = 1\n[recipes.muse_bias]\nlosigmabadpix = 20\n")
+    frame = workspace.raw("BIAS")[0]
+    contents = [frame.read_bytes()]
+
+    def change(seen: Seen) -> None:
+        if len(contents) == 1:
+            content = bytearray(contents[0])
+            content[-2880] ^= 1
+            frame.write_bytes(content)
+            contents.append(bytes(content))
+
+    workspace.engine.on_run = change
+    again = workspace.run(Stage.BIAS)
+
+    runs = [event.run for event in again.events]
+    assert all(run is not None for run in runs)
+    read = [{item.digest for item in run.inputs} for run in runs if run is not None]
+    assert [digest_bytes(contents[1]) in digests for digests in read] == [False, True]
+    assert runs[0].status is Status.INPUT_CHANGED
 
 
 def test_one_who_waits_for_another_can_be_stopped(narrow: Workspace) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from stored import RAW, a_run, an_action, commit, product, tree
 
-from provenance.claims import LeaseTerms
+from provenance.claims import LeaseTerms, claimed
 from provenance.errors import (
     ProvenanceError,
     RecordRefused,
@@ -331,8 +331,8 @@ def test_a_claim_through_the_store_is_on_its_terms(tmp_path: Path) -> None:
     with Store.create(tmp_path / "store", terms=LeaseTerms(60, 6)) as store:
         with store.claim("a" * 64, threading.Event()) as waited:
             assert waited is False
-            assert (store.path / "claims" / ("a" * 64)).exists()
-        assert not (store.path / "claims" / ("a" * 64)).exists()
+            assert claimed(store.path) == ("a" * 64,)
+        assert claimed(store.path) == ()
 
 
 def test_every_error_has_one_base() -> None:
