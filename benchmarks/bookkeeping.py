@@ -6,8 +6,8 @@ In a workspace of known steps the parameters of a stage are changed, so that all
 that computes nothing. Its own CPU time is taken off, and so is that of the same call once nothing is left to
 do, and that of reading and hashing the products once more. One step at a time: where recipes take no time,
 two threads only fight for the interpreter, which doubles the figure; with real recipes they hardly meet.
-And each step takes a quarter of a second, as the quickest recipe does: ext4 passes over every inode removed in
-the last five seconds, one by one, whenever a file is made, and no recipe comes a hundred times a second.
+And each step takes a quarter of a second, as the quickest recipe does: ext4 passes over every inode removed
+in the last five seconds, one by one, whenever a file is made, and no recipe comes a hundred times a second.
 """
 
 import sys
@@ -23,7 +23,6 @@ from pipeline.config import Settings, load
 from pipeline.engine import EngineRequest, EngineResult, RecipeImage
 from pipeline.fitsdigest import digest_file
 from pipeline.reduce import Reduction
-
 
 QUICKEST_S = 0.25
 """What the quickest recipe takes."""
