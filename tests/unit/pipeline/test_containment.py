@@ -121,9 +121,10 @@ def test_whatever_ends_a_recipe_is_recorded_blocks_and_ends_with_4(
     assert found[f"flat:{FLAT}:01"].why == (f"needs bias:{BIAS}:01", *found[f"bias:{BIAS}:01"].why)
     assert ends_with(summary) is Exit.RECIPE
     with narrow.open() as reduction:
-        (run,) = reduction.store.runs()
-    assert cause.startswith(f"{run.cause}: ")
-    assert (run.is_success, run.outputs) == (False, ())
+        runs = reduction.store.runs()
+    assert len(runs) == (2 if fault is Fault.OUT_OF_MEMORY else 1)  # with more memory it is tried again
+    assert all(cause.startswith(f"{run.cause}: ") for run in runs)
+    assert {(run.is_success, run.outputs) for run in runs} == {(False, ())}
 
 
 def test_of_a_step_with_two_problems_reason_and_hint_belong_together(narrow: Workspace) -> None:
