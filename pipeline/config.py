@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import ConfigError, Slip
 from pipeline.model import Scope, Stage
@@ -120,14 +120,32 @@ class AssociateTable(Table):
     """The policy for one calibration."""
 
     window_d: Annotated[Annotated[float, Field(gt=0)] | None, Field(examples=[5])] = None
-    """Days within which it is looked for; without it, as the rule of the tag says."""
+    """Days within which it is looked for, at the poorest level; without it, as the rule of the tag says."""
+    levels_d: Annotated[
+        Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=3)] | None,
+        Field(examples=[[1, 3, 7]]),
+    ] = None
+    """Days within which it is of level 0, 1 and 2; without it, as the rule of the tag says."""
+    max_level: Annotated[Annotated[int, Field(ge=0, le=2)] | None, Field(examples=[1])] = None
+    """The poorest level that is accepted; without it, any."""
     agree: Annotated[
         list[Literal["mode", "readout", "binning", "chip", "field", "instrument"]] | None,
         Field(examples=[["mode", "readout"]]),
     ] = None
     """What has to be alike; without it, as the rule of the tag says."""
+    cross_interventions: bool = False
+    """Whether it may be used across an intervention on the instrument, at the poorest level."""
     use: Annotated[str, Field(examples=["MUSE.2026-01-16T00:12:00.000.fits"])] = ""
-    """The one to use: its template start, exposure, file or ARCFILE."""
+    """The one to use, at any distance: its template start, exposure, file or ARCFILE."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        levels = self.levels_d or []
+        if levels != sorted(levels):
+            raise ValueError(f"levels_d = {levels} has to ascend: level 0 is the nearest")
+        if self.window_d is not None and levels:
+            raise ValueError("window_d and levels_d exclude each other: give one of the two")
+        return self
 
 
 class RecipeTable(Table):

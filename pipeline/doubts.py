@@ -28,9 +28,10 @@ def doubts(steps: Iterable[Step], rules: Mapping[str, Rule]) -> tuple[str, ...]:
     poor: dict[str, list[tuple[Step, Association]]] = {}
     for step in steps:
         for choice in step.associations:
-            if not choice.chosen and (choice.rejected or choice.tag in USUAL):
+            rule = rules[choice.tag]
+            if not choice.chosen and not rule.is_required and (choice.rejected or choice.tag in USUAL):
                 lacking.setdefault(choice.tag, []).append(choice)
-            elif choice.chosen and 0 < choice.level == len(rules[choice.tag].windows_s) - 1:
+            elif choice.chosen and 0 < choice.level == rule.poorest:
                 poor.setdefault(choice.tag, []).append((step, choice))
     said = {tag: _lack(tag, choices) for tag, choices in lacking.items()}
     said |= {f"{tag} ": _poor(tag, found) for tag, found in poor.items()}

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from pipeline.associate import Candidate, choose, window_in_words
 from pipeline.config import Settings
 from pipeline.layers import Arguments, Given, Setter, holding, layers
 from pipeline.model import (
@@ -23,6 +22,7 @@ from pipeline.model import (
     Stage,
     Step,
 )
+from pipeline.policy import is_named, rule_with
 from pipeline.recipes import (
     PER_DATASET,
     PER_EXPOSURE,
@@ -32,15 +32,9 @@ from pipeline.recipes import (
     StageRow,
     expected_products,
 )
-from pipeline.rules import DAY_S, RULES, Rule
-
-
-@dataclass(frozen=True, slots=True)
-class Maker:
-    """A step as the source of a product."""
-
-    step: str
-    candidate: Candidate
+from pipeline.rules import RULES, Rule
+from pipeline.shelf import Candidate, Choice, Wanted, in_words, window_in_words
+from pipeline.shelves import Shelves
 
 
 @dataclass(slots=True)
@@ -56,7 +50,12 @@ class Drafts:
     argued_by: Setter = Setter.CALL
     """Where the arguments come from."""
     steps: dict[str, Step] = field(default_factory=dict)
-    makers: dict[tuple[str, int | None], list[Maker]] = field(default_factory=lambda: defaultdict(list))
+    blocked: dict[str, str] = field(default_factory=dict)
+    """Steps that cannot run, each with the first reason."""
+    shelves: Shelves = field(default_factory=Shelves)
+    """What can be chosen from."""
+    rules: dict[str, Rule] = field(default_factory=dict)
+    """By tag, with the policy of the settings; those that were asked for."""
 
     def ifus(self, live: Iterable[int]) -> tuple[int, ...]:
         """Keep the IFUs that the settings want."""
@@ -65,29 +64,32 @@ class Drafts:
 
     def rule(self, tag: str) -> Rule:
         """Give the rule of a tag with the policy of the settings."""
+        if tag not in self.rules:
+            self.rules[tag] = rule_with(RULES[tag], self.settings.table.associate.get(tag))
+        return self.rules[tag]
+
+    def find(self, tag: str, wanted: Wanted) -> Choice:
+        """Choose the calibration of a tag for an exposure."""
+        if not self.shelves.has(tag):
+            frames = self.night.illums if tag == "ILLUM" else self.night.statics
+            found = [Candidate(f.exposure or f.path.name, f, f.mjd) for f in frames if f.tag == tag]
+            self.offer(tag, found)
+        return self.shelves.find(self.rule(tag), wanted)
+
+    def blocked_by(self, step: Step) -> str:
+        """Say why a step is blocked, by itself or by one whose products it reads; empty if it is not."""
+        reasons = [problem.reason for problem in step.problems]
+        reasons += [self.blocked[id_] for id_ in step.upstream if id_ in self.blocked]
+        if reasons:
+            self.blocked[step.id] = reasons[0]
+        return reasons[0] if reasons else ""
+
+    def offer(
+        self, tag: str, candidates: Iterable[Candidate], ifu: int | None = None, step: str = ""
+    ) -> None:
+        """Let candidates be chosen; if the settings name one, the others are none."""
         policy = self.settings.table.associate.get(tag)
-        rule = RULES[tag]
-        if policy is None:
-            return rule
-        if policy.window_d is not None:
-            window = int(policy.window_d * DAY_S)
-            windows = [w if w is not None and w < window else window for w in rule.windows_s[:-1]]
-            rule = replace(rule, windows_s=(*windows, window))
-        if policy.agree is not None:
-            rule = replace(rule, agree=tuple(policy.agree))
-        return rule
-
-    def statics(self, tag: str) -> tuple[Candidate, ...]:
-        """List the static calibrations of a tag as candidates."""
-        return tuple(Candidate(f.path.name, f, f.mjd) for f in self.night.statics if f.tag == tag)
-
-    def made(self, tag: str, ifu: int | None = None) -> tuple[Candidate, ...]:
-        """List the products of a tag that the steps so far make, as candidates."""
-        return tuple(maker.candidate for maker in self.makers[tag, ifu])
-
-    def maker(self, tag: str, ifu: int | None, name: str) -> str:
-        """Find the step that makes the candidate of that name."""
-        return next(m.step for m in self.makers[tag, ifu] if m.candidate.name == name)
+        self.shelves.put(tag, (c for c in candidates if is_named(policy, c)), ifu, step)
 
 
 @dataclass(slots=True)
@@ -112,6 +114,8 @@ class Draft:
     """Exposures it is given."""
     row: StageRow | None = None
     """What it calls, if not what its stage usually does."""
+    trace: str = ""
+    """The flat whose trace is used, once it is chosen."""
     inputs: list[FrameInput | ProductInput] = field(default_factory=list)
     associations: list[Association] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -135,14 +139,12 @@ class Draft:
         self.inputs.append(ProductInput(tag, step, product or tag))
 
     def static(self, tag: str) -> None:
-        """Add the static calibration of a tag that fits."""
-        rule = self.drafts.rule(tag)
-        candidates = self._preferred(tag, self.drafts.statics(tag))
-        found = self._choose(rule, candidates, None)
-        if found.chosen:
-            frame = next(c.frame for c in candidates if c.name == found.chosen)
-            self._refuse_ambiguous(rule, found)
-            self.inputs.append(FrameInput(tag, frame))
+        """Add the static calibration of a tag that fits, if an exposure of this mode and date needs one."""
+        if not self.drafts.rule(tag).is_needed_by(self.wanted, self.mjd):
+            return
+        found = self._find(tag)
+        if found.candidate:
+            self.inputs.append(FrameInput(tag, found.candidate.frame))
 
     def master(self, tag: str, ifu: int | None = None, products: tuple[str, ...] = ()) -> Association:
         """Add products of the step that the rule of a tag chooses.
@@ -156,23 +158,35 @@ class Draft:
         products : tuple of str
             Tags to take from that step; by default the tag itself.
         """
-        candidates = self._preferred(tag, self.drafts.made(tag, ifu))
-        found = self._choose(self.drafts.rule(tag), candidates, ifu)
+        found = self._find(tag, ifu).association
         if found.chosen:
-            step = self.drafts.maker(tag, ifu, found.chosen)
+            step = self.drafts.shelves.step(tag, ifu, found.chosen)
             for product in products or (tag,):
                 self.take(product, step)
+            if tag == "MASTER_FLAT":
+                self.trace = found.chosen
         return found
+
+    def beside(self, tag: str, of: str, found: Association) -> None:
+        """Add a product of another tag of a run that was chosen, if the rule of that tag allows it too."""
+        rule = self.drafts.rule(tag)
+        level = rule.level(found.distance_s)
+        if not found.chosen:
+            return
+        if level is None:
+            why = f"{in_words(found.distance_s)} away, at most {window_in_words(rule)} allowed"
+            none = Association(tag, "", 0, 0, "none can be used", (f"{found.chosen}: {why}",))
+            self.associations.append(none)
+            return
+        self.associations.append(replace(found, tag=tag, level=level, rejected=(), next_best=None))
+        self.take(tag, self.drafts.shelves.step(of, None, found.chosen))
 
     def illum(self) -> None:
         """Add the ILLUM exposure that fits, if the settings want one."""
         wanted = self.drafts.illum_of.get(self.stage, self.drafts.settings.table.workflow.illum)
-        if not wanted:
-            return
-        candidates = [Candidate(f.exposure, f, f.mjd) for f in self.drafts.night.illums]
-        found = self._choose(self.drafts.rule("ILLUM"), candidates, None)
-        if found.chosen:
-            self.give([c.frame for c in candidates if c.name == found.chosen])
+        found = self._find("ILLUM") if wanted else None
+        if found and found.candidate:
+            self.give([found.candidate.frame])
 
     @property
     def scope(self) -> Scope:
@@ -230,38 +244,33 @@ class Draft:
             scope=scope,
         )
         self.drafts.steps[step.id] = step
-        fault = f"blocked: {step.problems[0].reason}" if step.problems else ""
+        why = self.drafts.blocked_by(step)
+        fault = f"blocked: {why}" if why else ""
         for tag in makes:
-            candidate = Candidate(self.name, self.wanted, self.mjd, fault)
-            self.drafts.makers[tag, self.ifu].append(Maker(step.id, candidate))
+            candidate = Candidate(self.name, self.wanted, self.mjd, fault, self.trace)
+            self.drafts.offer(tag, (candidate,), self.ifu, step.id)
         return step
 
-    def _preferred(self, tag: str, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
-        """Keep the candidate the settings name, if they name one."""
-        policy = self.drafts.settings.table.associate.get(tag)
-        if policy is None or not policy.use:
-            return candidates
-        return tuple(c for c in candidates if policy.use in (c.name, str(c.frame.path), c.frame.arcfile))
-
-    def _choose(self, rule: Rule, candidates: Iterable[Candidate], ifu: int | None) -> Association:
-        found = choose(rule, self.wanted, tuple(candidates), ifu)
-        if found.chosen or not rule.is_required:
-            self.associations.append(found)
-        else:
-            self.problems.append(_lack(self.id, rule, self.wanted, found, ifu))
+    def _find(self, tag: str, ifu: int | None = None) -> Choice:
+        """Choose, and keep what was chosen, or why the step is blocked."""
+        rule = self.drafts.rule(tag)
+        found = self.drafts.find(tag, Wanted(self.wanted, self.mjd, ifu, self.trace))
+        self.associations.append(found.association)
+        if not found.candidate and rule.is_required:
+            self.problems.append(_lack(self.id, rule, self.wanted, found.association, ifu))
+        if found.candidate and found.rival:
+            self.problems.append(_rivals(self.id, rule, found.candidate, found.rival))
         return found
 
-    def _refuse_ambiguous(self, rule: Rule, found: Association) -> None:
-        """Two different static calibrations of one tag without a date to decide: a person must."""
-        if rule.windows_s == (None,) and not rule.is_before_only and found.rejected:
-            names = ", ".join(text.partition(":")[0] for text in found.rejected)
-            self.problems.append(
-                Problem(
-                    self.id,
-                    f"{found.chosen} and {names} are different {rule.tag}, and nothing says which to use",
-                    f"keep one, or name it in clio.toml: [associate.{rule.tag}] use = {found.chosen!r}",
-                )
-            )
+
+def _rivals(step: str, rule: Rule, chosen: Candidate, rival: Candidate) -> Problem:
+    """Two different static calibrations of one tag, and nothing to decide between them: a person must."""
+    names = [chosen.name, rival.name]
+    if chosen.name == rival.name:
+        names = [str(chosen.frame.path), str(rival.frame.path)]
+    what = f"{names[0]} and {names[1]} are different {rule.tag}, and nothing says which to use"
+    hint = f"keep one, or name it in clio.toml: [associate.{rule.tag}] use = {names[0]!r}"
+    return Problem(step, what, hint)
 
 
 def _lack(step: str, rule: Rule, wanted: Frame, found: Association, ifu: int | None) -> Problem:

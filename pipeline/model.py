@@ -176,6 +176,16 @@ class Night:
 
 
 @dataclass(frozen=True, slots=True)
+class NextBest:
+    """The calibration that would be used if the chosen one were not there."""
+
+    name: str
+    level: int
+    age_s: int | None
+    """As of an `Association`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Association:
     """The choice of a calibration, with its reason."""
 
@@ -188,7 +198,17 @@ class Association:
     """Distance in time, seconds; 0 for what has no date."""
     reason: str
     rejected: tuple[str, ...] = ()
-    """What was looked at and left, each with its reason."""
+    """What was nearest and left, each with its reason."""
+    age_s: int | None = None
+    """When it was taken, seconds from the exposure: negative before, positive after; None without a date."""
+    warmer_c: float | None = None
+    """Its temperature minus that of the exposure; None where temperature does not matter or is unknown."""
+    crossed: tuple[str, ...] = ()
+    """Interventions on the instrument between it and the exposure."""
+    inconsistent: str = ""
+    """In what it does not belong with the other calibrations of the exposure; empty if it does."""
+    next_best: NextBest | None = None
+    """What would be used without it; None for nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from pipeline.drafts import Draft, Drafts
 from pipeline.layers import Setter
 from pipeline.model import CALIBRATIONS, Frame, Plan, Problem, Scan, Stage, Template
 from pipeline.postprocess import idle_edits, on_sky, pixtable, plan_dataset, profiles, response
-from pipeline.rules import RULES, VIGNETTING_ENDS_MJD
+from pipeline.rules import RULES
+from pipeline.shelf import Wanted
 from pipeline.targets import by_target, into_datasets
 
 LAMPS = ("HgCd", "Ne", "Xe")
@@ -104,6 +105,11 @@ def _calibration(drafts: Drafts, stage: Stage, template: Template, ifu: int | No
     ifus = (ifu,) if ifu is not None else drafts.ifus(template.ifus)
     draft = Draft(drafts, stage, template.start, template.frames[0], template.mjd, ifu=ifu, ifus=ifus)
     draft.give(template.frames)
+    for one in ifus:
+        chips = {(c.name, c.id) for frame in template.frames for c in frame.chips if c.ifu == one}
+        if len(chips) > 1:
+            what = f"its frames come from {len(chips)} detectors of IFU {one}: the recipe would drop some"
+            draft.problems.append(Problem(draft.id, what, "leave out the frames of one of them"))
     return draft
 
 
@@ -155,19 +161,35 @@ def _plan_wavelengths(drafts: Drafts) -> None:
 
 
 def _plan_lsf(drafts: Drafts) -> None:
-    """Use the arcs taken for it where there are any, else those of the wavelength calibration."""
+    """Use the arcs taken for it; those of the wavelength calibration where an exposure has none near."""
+    for template in _templates(drafts, "ARC_LSF"):
+        _plan_lsf_of(drafts, template)
     modes = {template.frames[0].mode for template in _templates(drafts, "ARC_LSF")}
-    for template in _templates(drafts, "ARC", "ARC_LSF"):
-        if template.tag == "ARC" and template.frames[0].mode in modes:
-            continue
-        for ifu in drafts.ifus(template.ifus):
-            draft = _calibration(drafts, Stage.LSF, template, ifu)
-            _bias_and_dark(draft, ifu)
-            draft.master("MASTER_FLAT", ifu, ("TRACE_TABLE",))
-            draft.master("WAVECAL_TABLE", ifu)
-            draft.static("LINE_CATALOG")
-            draft.static("BADPIX_TABLE")
-            draft.done(("LSF_PROFILE",))
+    modes -= {exposure.mode for exposure in drafts.night.exposures if _has_no_lsf_near(drafts, exposure)}
+    for template in _templates(drafts, "ARC"):
+        if template.frames[0].mode not in modes:
+            _plan_lsf_of(drafts, template)
+
+
+def _has_no_lsf_near(drafts: Drafts, exposure: Frame) -> bool:
+    """Tell whether an exposure whose sky is modelled has no profile so far of arcs that come first."""
+    if exposure.tag == "STD":
+        return False
+    near_s = drafts.rule("LSF_PROFILE").preferred_s
+    wanted = [Wanted(exposure, exposure.mjd, ifu) for ifu in drafts.ifus(exposure.ifus)]
+    found = [drafts.find("LSF_PROFILE", one).association for one in wanted]
+    return any(not one.chosen or one.distance_s > near_s for one in found)
+
+
+def _plan_lsf_of(drafts: Drafts, template: Template) -> None:
+    for ifu in drafts.ifus(template.ifus):
+        draft = _calibration(drafts, Stage.LSF, template, ifu)
+        _bias_and_dark(draft, ifu)
+        draft.master("MASTER_FLAT", ifu, ("TRACE_TABLE",))
+        draft.master("WAVECAL_TABLE", ifu)
+        draft.static("LINE_CATALOG")
+        draft.static("BADPIX_TABLE")
+        draft.done(("LSF_PROFILE",))
 
 
 def _plan_twilights(drafts: Drafts) -> None:
@@ -180,8 +202,7 @@ def _plan_twilights(drafts: Drafts) -> None:
         for ifu in draft.ifus:
             _masters(draft, ifu)
         draft.static("GEOMETRY_TABLE")
-        if template.mjd < VIGNETTING_ENDS_MJD and draft.wanted.field == "WFM":
-            draft.static("VIGNETTING_MASK")
+        draft.static("VIGNETTING_MASK")
         draft.static("BADPIX_TABLE")
         draft.done(("TWILIGHT_CUBE",))
 

@@ -8,7 +8,7 @@ from pipeline.drafts import Draft, Drafts
 from pipeline.given import EDIT, REFERENCE, plain
 from pipeline.model import CALIBRATIONS, Dataset, Frame, FrameInput, Problem, Stage
 from pipeline.recipes import BY_HAND, BY_REFERENCE
-from pipeline.rules import AO_MODES, TELLURIC_WINDOW_S
+from pipeline.rules import AO_MODES
 
 MODELS_OF_SKY = ("model", "subtract-model")
 """Values of skymethod for which muse_scipost reads the sky's lines and their profile; for others it leaves
@@ -48,9 +48,7 @@ def on_sky(
 def response(draft: Draft) -> None:
     """Give what turns counts into fluxes: the nearest standard's response, and its telluric absorption."""
     draft.static("EXTINCT_TABLE")
-    found = draft.master("STD_RESPONSE")
-    if found.chosen and found.distance_s <= TELLURIC_WINDOW_S:
-        draft.take("STD_TELLURIC", draft.drafts.maker("STD_RESPONSE", None, found.chosen))
+    draft.beside("STD_TELLURIC", "STD_RESPONSE", draft.master("STD_RESPONSE"))
 
 
 def profiles(draft: Draft) -> None:
@@ -99,8 +97,7 @@ def _plan_post(
         _sky_of(draft)
     if is_modelled or draft.wanted.mode in AO_MODES:
         profiles(draft)
-    if draft.wanted.mode in AO_MODES:
-        draft.static("RAMAN_LINES")
+    draft.static("RAMAN_LINES")
     draft.done(())
 
 
@@ -110,7 +107,7 @@ def _sky_of(draft: Draft) -> None:
     if not found.chosen:
         draft.static("SKY_LINES")
     elif draft.wanted.mode not in AO_MODES:  # with lasers on the continuum makes the fit poor
-        draft.take("SKY_CONTINUUM", draft.drafts.maker("SKY_CONTINUUM", None, found.chosen))
+        draft.take("SKY_CONTINUUM", draft.drafts.shelves.step("SKY_CONTINUUM", None, found.chosen))
 
 
 def _dataset_draft(drafts: Drafts, stage: Stage, dataset: Dataset) -> Draft:

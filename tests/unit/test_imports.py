@@ -232,7 +232,6 @@ MAY_IMPORT_STAGE = {
     ("plan", "drafts"): "the plan while it is being made",
     ("plan", "postprocess"): "a part of plan: the steps of datasets and targets",
     ("postprocess", "drafts"): "the plan while it is being made",
-    ("drafts", "associate"): "what a step needs is found by association",
 }
 
 
@@ -251,7 +250,7 @@ VALUES = {
     "pipeline.engine": set(),
     "pipeline.environment": set(),
     "pipeline.model": {"pipeline.tags"},
-    "pipeline.rules": {"pipeline.model"},
+    "pipeline.rules": {"pipeline.model", "pipeline.tags"},
     "pipeline.recipes": {"pipeline.model"},
     "pipeline.sof": {"pipeline.errors"},
     "pipeline.schedule": set(),
@@ -273,7 +272,10 @@ PURE = (
     "plan",
     "doubts",
     "drafts",
+    "policy",
     "rules",
+    "shelf",
+    "shelves",
     "recipes",
     "tags",
     "keywords",

@@ -110,18 +110,18 @@ def test_f09_a_master_of_40_days_ago_blocks_and_names_the_knob() -> None:
 
 def test_f09_a_calibration_of_the_poorest_level_is_used_and_said() -> None:
     """As above, for what may be old: how old is said."""
-    arcs = [replace(f, mjd=f.mjd - 200, lamp=f.lamp) for f in FRAMES if f.tag == "ARC" and f.mjd]
-    lsf = [replace(f, tag="ARC_LSF", template="2022-08-09T15:21:36") for f in arcs]
-    calibrations = [replace(f, mjd=(f.mjd or 0) - 200, template="T") for f in FRAMES if f.tag == "BIAS"]
-    calibrations += [replace(f, mjd=(f.mjd or 0) - 200, template="T") for f in FRAMES if f.tag == "FLAT"]
-    calibrations += [replace(f, template="T") for f in arcs]
-    made = planned([*FRAMES, *lsf, *calibrations])
+    old = [
+        replace(f, mjd=f.mjd - 20, date_obs=date_of(f.mjd - 20), template=f"20 d before {f.template}")
+        for f in FRAMES
+        if f.tag in ("BIAS", "FLAT", "ARC", "SKYFLAT") and f.mjd
+    ]
+    made = planned([*without("SKYFLAT"), *old])
 
     assert not [step.id for step in made.steps if step.problems]
-    (said,) = (remark for remark in made.remarks if "LSF_PROFILE" in remark)
+    (said,) = (remark for remark in made.remarks if "TWILIGHT_CUBE" in remark)
     assert said == (
-        "LSF_PROFILE of level 2, the poorest, for 12 steps; "
-        f"furthest: 2022-08-09T15:21:36 for prep_align:{SECOND}, 200.4 d away"
+        "TWILIGHT_CUBE of level 2, the poorest, for 8 steps; "
+        f"furthest: 20 d before 2023-02-25T22:48:00 for scibasic:{SECOND}:01, 20.1 d away"
     )
 
 
