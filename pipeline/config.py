@@ -143,8 +143,6 @@ class AssociateTable(Table):
         levels = self.levels_d or []
         if levels != sorted(levels):
             raise ValueError(f"levels_d = {levels} has to ascend: level 0 is the nearest")
-        if self.window_d is not None and levels:
-            raise ValueError("window_d and levels_d exclude each other: give one of the two")
         return self
 
 

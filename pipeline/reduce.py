@@ -14,6 +14,7 @@ from typing import Self
 
 from pipeline.arguments import Argument, by_stage, read_arguments, refuse_idle
 from pipeline.budget import budget
+from pipeline.calibrations import Sheet, sheets
 from pipeline.conduct import Conductor, Did, Event, Tools, failure
 from pipeline.config import Settings, load, spell
 from pipeline.engine import Engine, RecipeImage
@@ -29,11 +30,13 @@ from pipeline.locked import Locked, keep_lock
 from pipeline.model import Plan, Problem, Scan, Stage
 from pipeline.parameters import effective
 from pipeline.plan import plan as make_plan
+from pipeline.policy import rule_with
 from pipeline.publish import folder
 from pipeline.recipes import STAGES
 from pipeline.record import software
 from pipeline.replacing import sweep_partial
 from pipeline.resolve import Resolver
+from pipeline.rules import RULES
 from pipeline.scan import scan
 from pipeline.selections import selection_slips
 from pipeline.slips import parameter_slips, refusal
@@ -267,6 +270,23 @@ class Reduction:
         return found, make_plan(
             *(found, self.settings, self._arguments, self._illum), argued_by=self._argued_by
         )
+
+    def calibrations(self) -> tuple[Sheet, ...]:
+        """Say for each exposure and template which calibrations it needs, has and lacks; needs no image.
+
+        Raises
+        ------
+        FramesError
+            There is no raw frame that can be used.
+        ConfigError
+            A name of the settings that fits nothing.
+        """
+        found, made = self._drafted()
+        slips = selection_slips(self.settings, found, made)
+        if slips:
+            raise refusal(self.settings.file, slips)
+        policies = self.settings.table.associate
+        return sheets(made, lambda tag: rule_with(RULES[tag], policies.get(tag)))
 
     def forecast(self, plan: Plan | None = None, only: Only | None = None) -> tuple[Forecast, ...]:
         """Say for each step of the plan whether it is a hit, a miss or blocked, and why; runs nothing."""

@@ -11,6 +11,7 @@ import typer
 
 from pipeline.cli import (
     acceptances,
+    calibrations,
     config,
     diff,
     image,
@@ -36,7 +37,20 @@ app = typer.Typer(
     help="Reduce MUSE data with ESO's own recipes in a pinned image, remember how every product was made, "
     "and skip what is known.",
 )
-for part in (workspace, night, work, questions, acceptances, upkeep, space, passport, params, diff, replay):
+for part in (
+    workspace,
+    night,
+    calibrations,
+    work,
+    questions,
+    acceptances,
+    upkeep,
+    space,
+    passport,
+    params,
+    diff,
+    replay,
+):
     part.add_to(app)
 app.add_typer(image.app, name="image")
 app.add_typer(config.app, name="config")

@@ -8,7 +8,19 @@ import typer
 from history import History, write_history
 from typer.testing import CliRunner, Result
 
-from pipeline.cli import acceptances, config, diff, image, params, questions, replay, space, upkeep, work
+from pipeline.cli import (
+    acceptances,
+    calibrations,
+    config,
+    diff,
+    image,
+    params,
+    questions,
+    replay,
+    space,
+    upkeep,
+    work,
+)
 from pipeline.cli import workspace as workspace_verbs
 from pipeline.cli.output import OUTPUT
 from provenance.store import Store
@@ -24,7 +36,18 @@ def clio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clio]:
     monkeypatch.setenv("CLIO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CLIO_WORKSPACE", raising=False)
     app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
-    for part in (workspace_verbs, work, questions, acceptances, upkeep, space, params, diff, replay):
+    for part in (
+        workspace_verbs,
+        calibrations,
+        work,
+        questions,
+        acceptances,
+        upkeep,
+        space,
+        params,
+        diff,
+        replay,
+    ):
         part.add_to(app)
     app.add_typer(image.app, name="image")
     app.add_typer(config.app, name="config")
