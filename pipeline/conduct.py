@@ -11,7 +11,7 @@ from pipeline.accept import Given, Verdict, accept
 from pipeline.config import Settings
 from pipeline.costs import OUT_OF_MEMORY, Costs, Duration
 from pipeline.engine import Engine, RecipeImage
-from pipeline.errors import PipelineError
+from pipeline.errors import FitsError, PipelineError
 from pipeline.execute import Ran, execute, not_run, unfit
 from pipeline.forecast import Forecast, Outcome, forecast
 from pipeline.hashing import Reader, reading_ahead
@@ -21,6 +21,7 @@ from pipeline.model import FrameInput, Plan, ProductInput, Stage, Step
 from pipeline.own.engine import own_engine
 from pipeline.own.environment import own_image, remember
 from pipeline.own.table import is_own
+from pipeline.packing import Unpacked
 from pipeline.publish import publish, withdraw
 from pipeline.reasons import reasons
 from pipeline.record import Job, make_call, record
@@ -92,6 +93,8 @@ class Tools:
     """What has to come of every step; None if nothing says so."""
     has_limits: bool = False
     """Whether a recipe is held to the memory it is granted; without, nobody said how much there is."""
+    unpacked: Unpacked | None = None
+    """Plain copies of packed frames, for all steps; None to make them anew for each."""
 
 
 class Conductor:
@@ -133,6 +136,8 @@ class Conductor:
         expected = ((step.id, step.upstream, durations[step.id]) for step in left.values())
         self._outlook = TimeLeft(expected, budget.jobs)
         order = _most_urgent_first(left, durations)
+        if self._tools.unpacked is not None:
+            self._tools.unpacked.expect(path for step in order for path in _frames_of(step))
         with reading_ahead(order, self._tools.resolver.digests, 4 * budget.jobs) as reader:
             run_tasks(
                 tuple(Task(step.id, step.upstream) for step in order),
@@ -282,8 +287,11 @@ class Conductor:
             self._tools.listen(event)
 
     def _is_over(self, id_: str) -> None:
-        if self._outlook is not None:
-            self._outlook.end(id_)
+        if self._outlook is None:
+            return  # it was known, and stands in no line
+        self._outlook.end(id_)
+        if self._tools.unpacked is not None:
+            self._tools.unpacked.leave(_frames_of(self._steps[id_]))
 
     def _outputs(self, id_: str) -> tuple[OutputFile, ...]:
         """List the products of a step; none before it is made."""
@@ -299,6 +307,10 @@ class Conductor:
         if step.stage not in self._wanted or step.problems:
             return Duration(0.0, is_learned=True)
         return self._costs.duration(step)
+
+
+def _frames_of(step: Step) -> tuple[Path, ...]:
+    return tuple(item.frame.path for item in step.inputs if isinstance(item, FrameInput))
 
 
 def _did(found: Forecast) -> Did:
@@ -343,11 +355,18 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
         if cause:
             ran, verdict = not_run(call), Verdict(cause, reason, (), 0, 0)
         else:
-            with writing_to(work):
-                ran = execute(call, work, engine, image, tools.cancel)
-            if grant:
-                grant.release()  # another recipe runs while this one's products are read and kept
-            verdict = judge(job, ran, store.path)
+            try:
+                with writing_to(work):
+                    ran = execute(call, work, engine, image, tools.cancel, tools.unpacked)
+                if grant:
+                    grant.release()  # another recipe runs while this one's products are read and kept
+                verdict = judge(job, ran, store.path)
+            except FitsError as error:
+                # A packed frame is not what it was when it was digested.
+                ran, verdict = (
+                    not_run(call),
+                    Verdict("input changed", f"{error.message}; run again", (), 0, 0),
+                )
             keep = verdict.cause in _KEPT_FOR_A_LOOK
         try:
             return record(store, job, ran, verdict, engine=engine, invocation=tools.invocation)

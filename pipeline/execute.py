@@ -22,8 +22,10 @@ from pipeline.engine import (
 )
 from pipeline.environment import clock_environment, own_clock, settled
 from pipeline.errors import FitsError
+from pipeline.fitsdigest import digest_file
 from pipeline.fitsfile import read_hdus
 from pipeline.host import cores
+from pipeline.packing import Unpacked
 from pipeline.products import Product, read_product
 from pipeline.recipes import RECIPES
 from pipeline.sof import write_sof
@@ -95,7 +97,14 @@ class Ran:
     """Inputs that changed while the recipe ran."""
 
 
-def execute(call: Call, work: Path, engine: Engine, image: RecipeImage, cancel: threading.Event) -> Ran:
+def execute(
+    call: Call,
+    work: Path,
+    engine: Engine,
+    image: RecipeImage,
+    cancel: threading.Event,
+    unpacked: Unpacked | None = None,
+) -> Ran:
     """Run a recipe to its end and read what it left.
 
     Parameters
@@ -108,11 +117,15 @@ def execute(call: Call, work: Path, engine: Engine, image: RecipeImage, cancel: 
         What runs it, prepared.
     cancel : threading.Event
         Once set, the recipe is stopped.
+    unpacked : Unpacked, optional
+        Plain copies of packed frames that several calls share; made in `work`, for this one, without.
 
     Raises
     ------
     EngineUnavailable
         The engine cannot run anything.
+    FitsError
+        A packed frame cannot be unpacked any more.
     """
     sof = work / "in" / "frames.sof"
     targets = [item.target(call.surroundings.inputs) for item in call.inputs]
@@ -124,7 +137,9 @@ def execute(call: Call, work: Path, engine: Engine, image: RecipeImage, cancel: 
     environment = (*chosen, *told)
     argv, emulator = command(call), call.surroundings.emulator
     before = [_signature(item.path) for item in call.inputs]
-    mounts = dict.fromkeys(map(Mount, (item.path.resolve() for item in call.inputs), targets))
+    unpacked = unpacked or Unpacked(lambda: work / "in")
+    sources = [unpacked.plain(i.path, i.data_digest, _data_digest) for i in call.inputs]
+    mounts = dict.fromkeys(map(Mount, sources, targets))
     request = EngineRequest(
         run=call.run,
         store=call.store,
@@ -231,6 +246,10 @@ def command(call: Call) -> tuple[str, ...]:
 def _is_ours(call: Call) -> bool:
     row = RECIPES.get(call.recipe)
     return row is not None and row.is_ours
+
+
+def _data_digest(path: Path) -> str:
+    return digest_file(path).data_digest
 
 
 def _signature(path: Path) -> tuple[int, ...]:

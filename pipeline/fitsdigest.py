@@ -15,6 +15,7 @@ import rfc8785
 
 from pipeline.errors import FitsError
 from pipeline.fitsfile import BLOCK, Card, Hdu, Value, open_stream, read_hdus, reason
+from pipeline.packing import packing_of
 from pipeline.volatile import VOLATILE
 
 CHUNK = 364 * BLOCK
@@ -83,7 +84,7 @@ def digest_file(path: Path, *, verify: bool = False, hdus: tuple[Hdu, ...] | Non
         As `read_hdus`.
     """
     hdus = read_hdus(path) if hdus is None else hdus
-    if any(is_packed(hdu) for hdu in hdus) or _is_packed_file(path):
+    if any(is_packed(hdu) for hdu in hdus) or packing_of(path):
         return _digest_packed(path, hdus)
     whole = hashlib.sha256()
     parts: list[HduDigest] = []
@@ -190,11 +191,6 @@ def is_packed(hdu: Hdu) -> bool:
     return any(card.keyword == "ZIMAGE" and card.token == "T" for card in hdu.cards)
 
 
-def _is_packed_file(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) in (b"\x1f\x8b", b"\x1f\x9d")
-
-
 def _unpacked_type(hdu: Hdu) -> Value:
     return "IMAGE" if is_packed(hdu) else hdu.header.get("XTENSION")
 
@@ -206,6 +202,7 @@ def _digest_packed(path: Path, hdus: tuple[Hdu, ...]) -> FileDigest:
         for chunk in iter(lambda: file.read(CHUNK), b""):
             whole.update(chunk)
     parts: list[HduDigest] = []
+    has_sums = _had_sums(hdus)
     with open_stream(path) as stream:
         for hdu in hdus:
             if is_packed(hdu):
@@ -215,7 +212,8 @@ def _digest_packed(path: Path, hdus: tuple[Hdu, ...]) -> FileDigest:
             stream.seek(hdu.data_offset)
             for chunk in _chunks(stream, hdu.data_size):
                 data.update(chunk)
-            parts.append(HduDigest(hdu.name, _digest_cards(hdu.cards), f"sha256:{data.hexdigest()}"))
+            cards = tuple(card for card in hdu.cards if has_sums or card.keyword != "DATASUM")
+            parts.append(HduDigest(hdu.name, _digest_cards(cards), f"sha256:{data.hexdigest()}"))
     return FileDigest(
         f"sha256:{whole.hexdigest()}",
         _digest_parts(hdus, parts),
@@ -223,6 +221,16 @@ def _digest_packed(path: Path, hdus: tuple[Hdu, ...]) -> FileDigest:
         tuple(parts),
         (),
     )
+
+
+def _had_sums(hdus: tuple[Hdu, ...]) -> bool:
+    """Tell whether a file had sums before its images were packed by tiles.
+
+    `fpack` keeps the sums of an image it packs as ZDATASUM, and writes a DATASUM into every HDU, those it
+    leaves alone too: if no packed image had one, none of the others did.
+    """
+    tiled = [hdu for hdu in hdus if is_packed(hdu)]
+    return not tiled or any("ZDATASUM" in hdu.header for hdu in tiled)
 
 
 def _digest_tiled(path: Path, hdu: Hdu) -> HduDigest:

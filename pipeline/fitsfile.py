@@ -7,21 +7,20 @@ References
 FITS Standard 4.0, sections 3-4.
 """
 
-import gzip
-import io
 import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from pipeline.errors import FitsError
+from pipeline.packing import open_packed, packing_of
 
 BLOCK = 2880
 """Every header and data unit fills whole blocks of so many bytes."""
 
 _LARGEST_HEADER = 4000 * BLOCK
+_CHUNK = 364 * BLOCK
 _SIZES = ("NAXIS", "BITPIX", "PCOUNT", "GCOUNT")
 Value = str | int | float | bool | None
 """The value of a card; None where it has none."""
@@ -110,15 +109,9 @@ def open_stream(path: Path) -> IO[bytes]:
         The file cannot be opened or unpacked.
     """
     try:
-        with path.open("rb") as file:
-            magic = file.read(2)
-        if magic == b"\x1f\x8b":
-            return cast(IO[bytes], gzip.open(path, "rb"))
-        if magic == b"\x1f\x9d":
-            done = subprocess.run(["gzip", "-dc", os.fspath(path)], capture_output=True, check=True)
-            return io.BytesIO(done.stdout)
-        return path.open("rb")
-    except (OSError, subprocess.CalledProcessError) as error:
+        packing = packing_of(path)
+        return open_packed(path, packing) if packing else path.open("rb")
+    except OSError as error:
         raise FitsError(f"cannot read {path}: {reason(error)}") from error
 
 
@@ -142,41 +135,44 @@ def read_hdus(path: Path) -> tuple[Hdu, ...]:
     """
     with open_stream(path) as stream:
         try:
-            return tuple(_walk(stream, path))
+            # A packed file tells its size only by its end: then what is skipped is read, once and forward.
+            size = None if packing_of(path) else os.fstat(stream.fileno()).st_size
+            return tuple(_walk(stream, path, size))
         except (OSError, EOFError) as error:
             raise FitsError(f"cannot read {path}: {reason(error)}") from error
 
 
-def _walk(stream: IO[bytes], path: Path) -> Iterator[Hdu]:
-    end = stream.seek(0, io.SEEK_END)
-    if end == 0:
-        raise FitsError(f"{path} is empty")
-    offset = 0
-    index = 0
-    while offset < end:
-        stream.seek(offset)
-        raw = _read_header(stream, path, index)
-        if raw is None:
-            return
+def _walk(stream: IO[bytes], path: Path, end: int | None) -> Iterator[Hdu]:
+    offset = index = 0
+    while raw := _read_header(stream, path, index):
         cards = tuple(_cards(raw))
         data_offset = offset + len(raw)
         sizes = {card.keyword: card.value for card in reversed(cards) if card.keyword.startswith(_SIZES)}
         size = _data_size(sizes, path, index)
-        if data_offset + size > end:
-            missing = data_offset + size - end
+        missing = _skip(stream, size) if end is None else max(0, data_offset + size - end)
+        if missing:
             raise FitsError(f"{path} is truncated: {missing} bytes are missing from HDU {index}")
         yield Hdu(index, cards, offset, data_offset, size)
         offset = data_offset + size
+        if end is not None:
+            stream.seek(offset)
         index += 1
 
 
+def _skip(stream: IO[bytes], size: int) -> int:
+    """Read over data; gives how many bytes of it are not there."""
+    while size > 0 and (chunk := stream.read(min(_CHUNK, size))):
+        size -= len(chunk)
+    return size
+
+
 def _read_header(stream: IO[bytes], path: Path, index: int) -> bytes | None:
-    """Read header blocks up to END; None for what may follow the last HDU."""
+    """Read header blocks up to END; None at the end, and for what may follow the last HDU."""
     raw = stream.read(BLOCK)
     opening = b"SIMPLE  =" if index == 0 else b"XTENSION="
     if not raw.startswith(opening):
         if index == 0:
-            raise FitsError(f"{path} is not a FITS file")
+            raise FitsError(f"{path} is not a FITS file" if raw else f"{path} is empty")
         if not raw.strip(b"\0 "):
             return None  # padding that some writers leave at the end
         raise FitsError(f"{path} is damaged: no header where HDU {index} should begin")

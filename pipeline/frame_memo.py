@@ -13,7 +13,10 @@ from pipeline.tags import Kind
 from provenance.memo import Note
 from provenance.store import Store
 
-_SOURCES = ("scan.py", "classify.py", "fitsfile.py", "keywords.py", "model.py", "tags.py", "frame_memo.py")
+_SOURCES = (
+    *("scan.py", "classify.py", "fitsfile.py", "packing.py", "keywords.py", "model.py", "tags.py"),
+    "frame_memo.py",
+)
 """What decides what a file is found to be."""
 _PLAIN = tuple(field.name for field in fields(Frame) if field.name not in ("path", "kind", "chips"))
 

@@ -14,6 +14,8 @@ from pipeline.environment import THREADS, environment, own_environment
 from pipeline.execute import Call, Ran, StagedInput
 from pipeline.host import host
 from pipeline.model import FrameInput, Step
+from pipeline.packing import Packing, packing_of
+from pipeline.packing import version as unpacker
 from pipeline.parameters import Effective
 from pipeline.products import Product, versions
 from pipeline.recipes import RECIPES
@@ -212,12 +214,22 @@ def _told(job: Job, ran: Ran, verdict: Verdict, outputs: tuple[OutputFile, ...],
         warnings=verdict.warnings,
         errors=verdict.errors,
         caveats=caveats,
-        software=(*software(), *(versions(ran.products[0].header) if ran.products else ())),
+        software=(
+            *software(),
+            *_unpackers(call),
+            *(versions(ran.products[0].header) if ran.products else ()),
+        ),
         choices=tuple(
             Choice(a.tag, a.chosen or "none", a.level, a.distance_s, a.reason, a.rejected[:5])
             for a in job.step.associations
         ),
     )
+
+
+def _unpackers(call: Call) -> tuple[tuple[str, str], ...]:
+    """Name what unpacked frames that the recipe was given plain; Python stands in `software` already."""
+    is_needed = any(item.path.is_file() and packing_of(item.path) is Packing.COMPRESS for item in call.inputs)
+    return (("unpacker", unpacker()),) if is_needed else ()
 
 
 @functools.cache

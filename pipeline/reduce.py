@@ -28,6 +28,7 @@ from pipeline.layers import Arguments, Setter
 from pipeline.lock import Lock, read_lock, resolve_image
 from pipeline.locked import Locked, keep_lock
 from pipeline.model import Plan, Problem, Scan, Stage
+from pipeline.packing import Unpacked
 from pipeline.parameters import effective
 from pipeline.plan import plan as make_plan
 from pipeline.policy import rule_with
@@ -369,6 +370,7 @@ class Reduction:
             retry_failed=retry_failed,
             locked=locked,
             has_limits=given is not None,
+            unpacked=Unpacked(lambda: self.store.work(invocation)),
         )
         conductor = Conductor(part, wanted, tools)
         exit_status: int | None = None
@@ -381,6 +383,7 @@ class Reduction:
         finally:
             is_stopped = self.cancel.is_set()
             self.cancel.clear()  # the next call carries on
+            self.store.discard_work(invocation)
             self._record_invocation(invocation, started, argv, exit_status, conductor.events)
         if is_stopped:
             raise Interrupted("stopped on request", "run the same command again to carry on")

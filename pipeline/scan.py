@@ -12,8 +12,9 @@ from pipeline.model import Frame, Problem, Scan
 from pipeline.tags import Kind
 
 SUFFIXES = (".fits", ".fits.fz", ".fits.gz", ".fits.Z", ".fit", ".fts")
-"""Names by which a file claims to be FITS; others are left alone, and counted."""
+"""Names by which a file claims to be FITS, in any case; others are left alone, and counted."""
 
+_ENDINGS = tuple(suffix.lower() for suffix in SUFFIXES)
 _NO_FOLDER = "no such folder"
 
 
@@ -47,7 +48,7 @@ def scan(
     frames: list[Frame] = []
     left_alone = products = 0
     for path in list_files(folders, problems):
-        if not path.name.endswith(SUFFIXES):
+        if not path.name.lower().endswith(_ENDINGS):
             left_alone += 1
             continue
         found = (read or read_frame)(path)
@@ -116,7 +117,7 @@ def _below(folder: str, seen: set[str], problems: list[Problem]) -> Iterator[Pat
             problems.append(Problem(str(path), f"dangling link to {path.readlink()}"))
         elif entry.is_dir():
             folders.append(path)
-        elif entry.name.endswith(SUFFIXES) and not entry.is_file():
+        elif entry.name.lower().endswith(_ENDINGS) and not entry.is_file():
             problems.append(Problem(str(path), "no regular file"))  # a pipe would never end
         else:
             yield path

@@ -254,9 +254,12 @@ VALUES = {
     "pipeline.recipes": {"pipeline.model"},
     "pipeline.sof": {"pipeline.errors"},
     "pipeline.schedule": set(),
-    "pipeline.fitsfile": {"pipeline.errors"},
+    "pipeline.packing": {"pipeline.errors"},
+    "pipeline.fitsfile": {"pipeline.errors", "pipeline.packing"},
     "pipeline.volatile": set(),
-    "pipeline.fitsdigest": {"pipeline.errors", "pipeline.fitsfile", "pipeline.volatile"},
+    "pipeline.fitsdigest": {
+        *("pipeline.errors", "pipeline.fitsfile", "pipeline.packing", "pipeline.volatile"),
+    },
 }
 """What the modules at the bottom import of ours."""
 
