@@ -47,7 +47,8 @@ def main() -> None:
     with Reduction.open(settings, engine=given.engine) as reduction:
         summary = reduction.run()
         calls = [event for event in summary.events if event.run is not None]
-        bare_s = run_bare(reduction, summary.events, lambda id_: print(f"bare    {id_}", file=sys.stderr), 1)
+        begin = time.perf_counter()
+        bare_s = run_bare(reduction, summary.events, lambda id_: _say(begin, f"bare    {id_}"), 1)
     print(f"{len(calls)} calls on {cores()} cores, load {load:.1f} before and {os.getloadavg()[0]:.1f} after")
     _print_stages(calls)
     print(f"clio run            {wall_s:7.1f} s")
@@ -83,8 +84,8 @@ def _reduce(folder: Path, options: list[str]) -> tuple[float, int]:
     for line in process.stdout:
         event = json.loads(line)
         if event.get("did") in ("started", "ran", "failed"):
-            at = time.perf_counter() - begin
-            print(f"{at:7.1f} {event['did']:8}{event['stage']}:{event['unit']}", file=sys.stderr)
+            left = f"{event['left_s']:.0f} s left"
+            _say(begin, f"{event['did']:8}{event['stage']}:{event['unit']}, {left}")
     status = process.wait()
     wall_s = time.perf_counter() - begin
     ended.set()
@@ -92,6 +93,10 @@ def _reduce(folder: Path, options: list[str]) -> tuple[float, int]:
     if status:
         sys.exit(f"clio run left with {status}")
     return wall_s, max(peaks)
+
+
+def _say(begin: float, text: str) -> None:
+    print(f"{time.perf_counter() - begin:7.1f} {text}", file=sys.stderr)
 
 
 def _watch(clio: int, ended: threading.Event, peaks: list[int]) -> None:
