@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline import keywords as kw
 from pipeline.fitsfile import Hdu, Header
 from pipeline.model import Chip, Frame, Problem
+from pipeline.modes import MODES, mode_of
 from pipeline.structure import STATICS, header_fault
 from pipeline.tags import ON_SKY, RAW_TAGS, Kind
 
@@ -46,6 +47,9 @@ def classify(path: Path, size: int, hdus: tuple[Hdu, ...]) -> Frame | Problem:
         missing += [name for name in kw.NEEDED_ON_SKY if primary.get(name) in (None, "")]
     if missing:
         return Problem(str(path), f"{tag} without {', '.join(missing)}")
+    if mode_of(str(primary[kw.INS_MODE])) is None:
+        what = f"{tag} with {kw.INS_MODE} = {primary[kw.INS_MODE]}, which is no mode"
+        return Problem(str(path), what, f"known are {', '.join(MODES)}; recipes would take WFM-NOAO-E")
     chips = _chips(hdus)
     if isinstance(chips, str):
         return Problem(str(path), chips)
@@ -111,7 +115,7 @@ def _frame(path: Path, size: int, tag: str, kind: Kind, header: Header, chips: t
         date_obs=_text(header, kw.DATE_OBS),
         instrument=_text(header, kw.INSTRUME),
         mode=mode,
-        field=mode[:3],
+        field=(mode or _text(header, kw.INS_OPTI2_NAME))[:3],
         readout=f"{_text(header, kw.DET_READ_CURID)} {_text(header, kw.DET_READ_CURNAME)}".strip(),
         binning=f"{_text(header, kw.DET_BINX)}x{_text(header, kw.DET_BINY)}".strip("x"),
         chips=chips,

@@ -5,8 +5,14 @@ from collections.abc import Iterable, Mapping
 from pipeline.model import Association, Step
 from pipeline.rules import Rule
 
-USUAL = frozenset(("ASTROMETRY_WCS", "FILTER_LIST", "ILLUM", "MASTER_DARK", "SKY_CONTINUUM", "TWILIGHT_CUBE"))
-"""Calibrations that most reductions have: their lack is said even if there is nothing that came near."""
+USUAL = frozenset(
+    (
+        *("ASTROMETRY_WCS", "FILTER_LIST", "ILLUM", "MASTER_DARK", "RAMAN_LINES", "SKY_CONTINUUM"),
+        "TWILIGHT_CUBE",
+    )
+)
+"""Calibrations that most reductions have, or those with lasers: their lack is said even if there is nothing
+that came near."""
 
 
 def doubts(steps: Iterable[Step], rules: Mapping[str, Rule]) -> tuple[str, ...]:

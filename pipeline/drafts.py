@@ -22,6 +22,7 @@ from pipeline.model import (
     Stage,
     Step,
 )
+from pipeline.modes import WIDE
 from pipeline.policy import is_named, rule_with
 from pipeline.recipes import (
     PER_DATASET,
@@ -31,6 +32,7 @@ from pipeline.recipes import (
     InputRule,
     StageRow,
     expected_products,
+    in_mode,
 )
 from pipeline.rules import RULES, Rule
 from pipeline.shelf import Candidate, Choice, Wanted, in_words, window_in_words
@@ -65,7 +67,8 @@ class Drafts:
     def rule(self, tag: str) -> Rule:
         """Give the rule of a tag with the policy of the settings."""
         if tag not in self.rules:
-            self.rules[tag] = rule_with(RULES[tag], self.settings.table.associate.get(tag))
+            rule = rule_with(RULES[tag], self.settings.table.associate.get(tag))
+            self.rules[tag] = _serving(rule, self.night.statics)
         return self.rules[tag]
 
     def find(self, tag: str, wanted: Wanted) -> Choice:
@@ -138,13 +141,20 @@ class Draft:
         """Add a product of a step that is known already."""
         self.inputs.append(ProductInput(tag, step, product or tag))
 
-    def static(self, tag: str) -> None:
-        """Add the static calibration of a tag that fits, if an exposure of this mode and date needs one."""
+    def static(self, tag: str) -> bool:
+        """Add the static calibration of a tag that fits, if an exposure of this mode and date needs one.
+
+        Returns
+        -------
+        bool
+            Whether one was added.
+        """
         if not self.drafts.rule(tag).is_needed_by(self.wanted, self.mjd):
-            return
+            return False
         found = self._find(tag)
         if found.candidate:
             self.inputs.append(FrameInput(tag, found.candidate.frame))
+        return found.candidate is not None
 
     def master(self, tag: str, ifu: int | None = None, products: tuple[str, ...] = ()) -> Association:
         """Add products of the step that the rule of a tag chooses.
@@ -203,7 +213,8 @@ class Draft:
         """Give the parameters of the step that are set on purpose, each with who set it."""
         drafts = self.drafts
         arguments = Arguments(drafts.arguments, drafts.argued_by)
-        return holding(layers(self.scope, self.ifu, drafts.settings, arguments, self.row))
+        row = in_mode(self.row or STAGES[self.stage], self.wanted.mode)
+        return holding(layers(self.scope, self.ifu, drafts.settings, arguments, row))
 
     def parameters(self) -> dict[str, str]:
         """Give the parameters of the step that are set on purpose: option to value."""
@@ -261,6 +272,17 @@ class Draft:
         if found.candidate and found.rival:
             self.problems.append(_rivals(self.id, rule, found.candidate, found.rival))
         return found
+
+
+def _serving(rule: Rule, statics: Iterable[Frame]) -> Rule:
+    """Let the geometry of the wide field serve the narrow one, if there is none of its own.
+
+    The slicers stand behind the fore-optics and the table counts in spaxels: ESO's workflow takes any.
+    """
+    fields = {frame.field for frame in statics if frame.tag == rule.tag}
+    if rule.tag != "GEOMETRY_TABLE" or fields != {WIDE.name}:
+        return rule
+    return replace(rule, agree=tuple(name for name in rule.agree if name != "field"))
 
 
 def _rivals(step: str, rule: Rule, chosen: Candidate, rival: Candidate) -> Problem:

@@ -23,13 +23,10 @@ class Field:
     spaxel_arcsec: float
     is_refraction_corrected: bool
     """By the instrument itself, so that the recipes leave the refraction of the air alone."""
-    geometry_of: tuple[str, ...]
-    """Fields whose GEOMETRY_TABLE serves it, the best first. The slicers stand behind the fore-optics and
-    the table counts in spaxels: ESO's workflow takes any."""
 
 
-WIDE = Field("WFM", 0.2, False, ("WFM",))
-NARROW = Field("NFM", 0.025, True, ("NFM", "WFM"))
+WIDE = Field("WFM", 0.2, False)
+NARROW = Field("NFM", 0.025, True)
 
 
 @dataclass(frozen=True, slots=True)

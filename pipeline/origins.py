@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pipeline.config import Settings, WhereTable, spell
 from pipeline.layers import Setter
 from pipeline.model import Stage
+from pipeline.modes import MODES
 from pipeline.recipes import PER_IFU, STAGES, StageRow
 from pipeline.toml_lines import locate
 
@@ -51,6 +52,19 @@ def _by_workflow(row: StageRow, settings: Settings | None) -> Iterator[Setting]:
             yield _alignment_filter(row, settings)
         else:
             yield Setting(option, value, Setter.WORKFLOW, (row.stage,))
+    yield from _by_mode(row)
+
+
+def _by_mode(row: StageRow) -> Iterator[Setting]:
+    """Tell what the workflow sets otherwise in some modes of the instrument."""
+    modes: dict[tuple[str, str], list[str]] = {}
+    for mode in MODES.values():
+        for recipe, option, value in mode.parameters:
+            if recipe == row.recipe:
+                modes.setdefault((option, value), []).append(mode.name)
+    for (option, value), names in modes.items():
+        where = (("mode", ", ".join(names)),)
+        yield Setting(option, value, Setter.WORKFLOW, (row.stage,), where=where)
 
 
 def _alignment_filter(row: StageRow, settings: Settings) -> Setting:

@@ -7,8 +7,8 @@ exposure is shifted by is decided here and nowhere else: the name of a list has 
 from pipeline.drafts import Draft, Drafts
 from pipeline.given import EDIT, REFERENCE, plain
 from pipeline.model import CALIBRATIONS, Dataset, Frame, FrameInput, Problem, Stage
+from pipeline.modes import AO_MODES
 from pipeline.recipes import BY_HAND, BY_REFERENCE
-from pipeline.rules import AO_MODES
 
 MODELS_OF_SKY = ("model", "subtract-model")
 """Values of skymethod for which muse_scipost reads the sky's lines and their profile; for others it leaves
@@ -95,9 +95,9 @@ def _plan_post(
     is_modelled = draft.parameters().get("skymethod") in MODELS_OF_SKY
     if is_modelled:
         _sky_of(draft)
-    if is_modelled or draft.wanted.mode in AO_MODES:
+    # Scattered laser light is fitted with the line spread too, whatever becomes of the sky.
+    if draft.static("RAMAN_LINES") or is_modelled:
         profiles(draft)
-    draft.static("RAMAN_LINES")
     draft.done(())
 
 

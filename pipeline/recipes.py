@@ -7,9 +7,10 @@ of the workflow astronomers know from pymusepipe.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.model import Expected, Stage
+from pipeline.modes import mode_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +305,15 @@ PER_DATASET = frozenset({Stage.ALIGN, Stage.SCIPOST, Stage.COMBINE})
 
 SKY_PRODUCTS = ("SKY_MASK", "SKY_IMAGE", "SKY_SPECTRUM", "SKY_LINES", "SKY_CONTINUUM")
 """Saved by muse_scipost for each exposure with `save=skymodel`."""
+
+
+def in_mode(row: StageRow, mode: str) -> StageRow:
+    """Give what a stage calls in a mode of the instrument (ESO INS MODE); an unknown one changes nothing."""
+    known = mode_of(mode)
+    own = (
+        {option: value for recipe, option, value in known.parameters if recipe == row.recipe} if known else {}
+    )
+    return replace(row, parameters=tuple((dict(row.parameters) | own).items())) if own else row
 
 
 def expected_products(

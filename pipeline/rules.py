@@ -9,6 +9,7 @@ the published windows of EDPS and musered where ESO's workflow has none.
 from dataclasses import dataclass
 
 from pipeline.model import Frame
+from pipeline.modes import AO_MODES
 from pipeline.tags import Kind
 
 HOUR_S = 3600
@@ -16,9 +17,6 @@ DAY_S = 24 * HOUR_S
 
 VIGNETTING_ENDS_MJD = 57823.0
 """2017-03-11: twilight exposures from then on show no vignetting; manual, `muse_twilight`."""
-
-AO_MODES = frozenset({"WFM-AO-N", "WFM-AO-E", "NFM-AO-N"})
-"""Modes with the lasers on, which need RAMAN_LINES."""
 
 
 @dataclass(frozen=True, slots=True)

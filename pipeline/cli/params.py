@@ -167,9 +167,9 @@ def _setting_words(setting: "Setting") -> str:
     stages = ", ".join(setting.stages)
     if setting.by == "clio":
         return f"by clio, the IFU of each step of {stages}"
-    if setting.by == "workflow":
-        return f"{setting.value} by the workflow in {stages}"
     where = "".join(f", only {name} {value}" for name, value in setting.where)
+    if setting.by == "workflow":
+        return f"{setting.value} by the workflow in {stages}{where}"
     # A stage that keeps the workflow's value is left out; with none left the line has no effect.
     reach = f"for {stages}" if setting.stages else "for no stage: the workflow keeps its own"
     return f"{setting.value} by clio.toml, line {setting.line}, {reach}{where}"

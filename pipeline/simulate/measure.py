@@ -19,6 +19,9 @@ BOX_ARCSEC = 2.8
 RESAMPLING_SIGMA_ARCSEC = 0.067
 """What drizzling adds to the width of a star: boxes of a spaxel and of 0.6 spaxels."""
 
+LINE_REACH_A = 9.0
+"""How far around a line its profile and continuum are fitted."""
+
 Gaussians = tuple[tuple[float, float], ...]
 """Weight and sigma in arcsec of the round Gaussians that make up a source's image."""
 
@@ -135,7 +138,7 @@ def measure_line(
     true_wavelength, true_flux : float
         What to compare with.
     """
-    near = np.abs(wave - true_wavelength) < 9.0
+    near = np.abs(wave - true_wavelength) < LINE_REACH_A
     x, y = wave[near] - true_wavelength, spectrum[near]
 
     def model(parameters: Floats) -> Floats:

@@ -9,6 +9,7 @@ from pipeline import keywords as kw
 from pipeline.classify import classify, is_product
 from pipeline.fitsfile import read_hdus
 from pipeline.model import Frame, Problem
+from pipeline.modes import MODES
 from pipeline.tags import Kind
 
 
@@ -48,6 +49,31 @@ def test_a_frame_holds_what_its_header_says(tmp_path: Path) -> None:
     assert (found.exptime_s, found.temperature_c) == (10.0, 10.0)
     assert found.airmass == pytest.approx(1.15)
     assert found.exposure == "2023-02-25T12:00:00.000"
+
+
+@pytest.mark.parametrize("mode", [*MODES, "WFM-NONAO-N"])
+def test_a_frame_of_any_mode_is_known(tmp_path: Path, mode: str) -> None:
+    found = classified(write_raw(tmp_path, "OBJECT", 60000.0, changes={kw.INS_MODE: mode}))
+
+    assert isinstance(found, Frame)
+    assert (found.mode, found.field) == (mode, mode[:3])
+
+
+def test_a_mode_that_does_not_exist_is_a_problem(tmp_path: Path) -> None:
+    """The recipes would take the frame for one in WFM-NOAO-E, without a word."""
+    found = classified(write_raw(tmp_path, "OBJECT", 60000.0, changes={kw.INS_MODE: "WFM-AO"}))
+
+    assert reason(found) == "OBJECT with ESO INS MODE = WFM-AO, which is no mode"
+    assert isinstance(found, Problem)
+    assert found.hint == f"known are {', '.join(MODES)}; recipes would take WFM-NOAO-E"
+
+
+def test_the_field_of_a_static_without_a_mode_is_that_of_its_optics(tmp_path: Path) -> None:
+    changes = {kw.INS_OPTI2_NAME: "NFM"}
+    found = written(tmp_path, static_bytes("ASTROMETRY_WCS", changes=changes))
+
+    assert isinstance(found, Frame)
+    assert (found.mode, found.field) == ("", "NFM")
 
 
 @pytest.mark.parametrize("lamp", ["Ne", "Xe", "HgCd"])

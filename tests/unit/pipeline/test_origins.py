@@ -70,3 +70,12 @@ def test_the_filter_of_the_alignment_has_its_own_place_in_the_settings(tmp_path:
 
 def test_of_a_recipe_that_no_stage_calls_nothing_is_set(tmp_path: Path) -> None:
     assert settings_of("muse_geometry", settings(tmp_path, "")) == ()
+
+
+def test_what_the_workflow_sets_in_some_modes_only_names_them() -> None:
+    stages = (Stage.PREP_ALIGN, Stage.SCIPOST, Stage.SCIPOST_PEREXPO)
+
+    found = [s for s in of("skymodel_fraction", settings_of("muse_scipost")) if s.where]
+
+    assert [(s.value, s.by, s.stages) for s in found] == [("0.5", Setter.WORKFLOW, (s,)) for s in stages]
+    assert {s.where for s in found} == {(("mode", "WFM-AO-N, WFM-AO-E, NFM-AO-N"),)}

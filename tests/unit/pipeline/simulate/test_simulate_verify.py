@@ -11,6 +11,7 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.modes import MODES
 from pipeline.simulate import NightOptions, compare_offsets, compare_with_truth
 from pipeline.simulate.mathematics import Floats, normal_cdf
 from pipeline.simulate.measure import (
@@ -20,7 +21,7 @@ from pipeline.simulate.measure import (
     measure_star,
     offset_residuals,
 )
-from pipeline.simulate.scene import point_spread
+from pipeline.simulate.scene import point_spread, target_position_deg
 from pipeline.simulate.sky import plane_offset_arcsec
 from pipeline.simulate.truth import write_truth
 
@@ -43,7 +44,7 @@ def star_frame(dx: float, dy: float, flux: float, background: float) -> Frame:
     return Frame(west, north, value, np.ones_like(value))
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.floats(-0.15, 0.15), st.floats(-0.15, 0.15), st.floats(0.8, 1.2), st.floats(-20.0, 20.0))
 def test_place_and_flux_of_a_star_are_measured_whatever_the_background(
     dx: float, dy: float, ratio: float, background: float
@@ -121,32 +122,54 @@ def test_compare_offsets_reads_the_recipe_s_table(tmp_path: Path) -> None:
     assert math.hypot(comparisons[1].found_east, comparisons[1].found_north) > 0.01
 
 
-def write_cube(path: Path, truth: Path, scale: float, shift_px: float) -> None:
-    """Write a noiseless cube of the truth, scaled in flux and shifted to the west."""
+def write_cube(
+    path: Path,
+    truth: Path,
+    scale: float,
+    shift_px: float,
+    mode: str = "WFM-NOAO-N",
+    first_a: float = 6600.0,
+    target: int = 0,
+) -> None:
+    """Write a noiseless cube of the truth, scaled in flux and shifted to the west; a notch is left empty.
+
+    In the narrow field everything is computed eight times larger, in the arcsec of the wide one.
+    """
     document = json.loads((truth / "truth.json").read_text())
-    field = document["field"]
+    centre = target_position_deg(target)
     spectra = fits.getdata(truth / "truth.fits", "SPECTRA")
-    wave = 6600.0 + 1.25 * np.arange(80)
+    spaxel = MODES[mode].field.spaxel_arcsec
+    shrunk = spaxel / 0.2
+    wave = first_a + 1.25 * np.arange(80)
     north, west = np.mgrid[0:26, 0:310].astype(np.float64)
     west, north = (west - 155.0 - shift_px) * 0.2, (north - 13.0) * 0.2
-    seeing = [e["seeing_arcsec"] for e in document["exposures"] if e["tag"] == "OBJECT"]
+    seeing = [
+        e["seeing_arcsec"] / shrunk
+        for e in document["exposures"]
+        if e["tag"] == "OBJECT" and e.get("mode", "WFM-NOAO-N") == mode and e.get("target", 1) == target + 1
+    ]
     data = np.zeros((80, 26, 310))
     for source in document["sources"]:
-        place = plane_offset_arcsec(source["ra_deg"], source["dec_deg"], field["ra_deg"], field["dec_deg"])
-        size = tuple((part["weight"], part["sigma_arcsec"]) for part in source["size"])
+        if source.get("field", "WFM") != mode[:3]:
+            continue
+        place = plane_offset_arcsec(source["ra_deg"], source["dec_deg"], *centre)
+        place = place[0] / shrunk, place[1] / shrunk
+        size = tuple((part["weight"], part["sigma_arcsec"] / shrunk) for part in source["size"])
         share = sum(spread(west - place[0], north - place[1], point_spread(one, size)) for one in seeing)
         flux = np.interp(wave, spectra["wavelength"], spectra[source["name"]])
         data += 1e20 * scale * flux[:, None, None] * share / len(seeing)
     data[:, :, :3] = np.nan
+    low, high = MODES[mode].notch_a or (0.0, 0.0)
+    data[(wave > low) & (wave < high)] = np.nan
     cards = {
-        "CRPIX1": 156.0, "CRPIX2": 14.0, "CRPIX3": 1.0, "CRVAL1": field["ra_deg"],
-        "CRVAL2": field["dec_deg"], "CRVAL3": 6600.0, "CD1_1": -0.2 / 3600, "CD1_2": 0.0,
-        "CD2_1": 0.0, "CD2_2": 0.2 / 3600, "CD3_3": 1.25,
+        "CRPIX1": 156.0, "CRPIX2": 14.0, "CRPIX3": 1.0, "CRVAL1": centre[0],
+        "CRVAL2": centre[1], "CRVAL3": first_a, "CD1_1": -spaxel / 3600, "CD1_2": 0.0,
+        "CD2_1": 0.0, "CD2_2": spaxel / 3600, "CD3_3": 1.25,
     }  # fmt: skip
     header = fits.Header(cards)
     fits.HDUList(
         [
-            fits.PrimaryHDU(),
+            fits.PrimaryHDU(header=fits.Header({"HIERARCH ESO INS MODE": mode})),
             fits.ImageHDU(data.astype(np.float32), header, name="DATA"),
             fits.ImageHDU(np.ones_like(data, dtype=np.float32), header, name="STAT"),
         ]
@@ -175,3 +198,39 @@ def test_a_faint_and_shifted_cube_does_not(tmp_path: Path) -> None:
 
     assert all(star.flux_ratio == pytest.approx(0.9, abs=0.02) for star in comparison.stars)
     assert all(star.west_arcsec == pytest.approx(0.2, abs=0.01) for star in comparison.stars)
+
+
+SHARED = NightOptions(exposures=1, modes=("WFM-AO-N", "NFM-AO-N"), targets=("A", "B"), datasets=2)
+
+
+@pytest.mark.parametrize("target", [0, 1])
+@pytest.mark.parametrize("mode", SHARED.modes)
+def test_a_cube_is_held_against_the_field_that_it_shows(tmp_path: Path, mode: str, target: int) -> None:
+    """Of a night with two targets in two fields; 40 of 100 Angstrom lie in the notch."""
+    write_truth(tmp_path, SHARED)
+    assert MODES[mode].notch_a is not None
+    first_a = MODES[mode].notch_a[1] - 40.0
+    write_cube(tmp_path / "cube.fits", tmp_path, 1.0, 1.0, mode, first_a, target)
+
+    comparison = compare_with_truth(tmp_path / "cube.fits", tmp_path / "truth.json")
+
+    spaxel = MODES[mode].field.spaxel_arcsec
+    prefix = ("t2_" if target else "") + ("nfm_" if mode[:3] == "NFM" else "")
+    assert {f"{prefix}star_{n}" for n in (1, 2, 3, 4, 6, 7, 8)} == {star.name for star in comparison.stars}
+    for star in comparison.stars:
+        assert star.flux_ratio == pytest.approx(1.0, abs=0.01)
+        assert star.west_arcsec == pytest.approx(spaxel, abs=0.05 * spaxel)
+        assert abs(star.north_arcsec) < 0.05 * spaxel
+
+
+def test_a_line_without_data_is_not_measured(tmp_path: Path) -> None:
+    """Of the galaxy's lines none may be looked for in the notch."""
+    write_truth(tmp_path, SHARED)
+    write_cube(tmp_path / "cube.fits", tmp_path, 1.0, 0.0, "WFM-AO-N", 5870.0)
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    for source in truth["sources"]:
+        for line in source["lines"]:
+            line["wavelength_a"] = 5900.0
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+
+    assert compare_with_truth(tmp_path / "cube.fits", tmp_path / "truth.json").lines == ()
