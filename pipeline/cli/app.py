@@ -11,6 +11,7 @@ import typer
 
 from pipeline.cli import (
     acceptances,
+    align,
     calibrations,
     config,
     diff,
@@ -54,10 +55,12 @@ for part in (
     part.add_to(app)
 app.add_typer(image.app, name="image")
 app.add_typer(config.app, name="config")
+app.add_typer(align.app, name="align")
 for known in (
     *app.registered_commands,
     *image.app.registered_commands,
     *config.app.registered_commands,
+    *align.app.registered_commands,
 ):
     # A terminal breaks lines where it ends, not where the source does.
     paragraphs = inspect.cleandoc(getattr(known.callback, "__doc__", None) or "").split("\n\n")

@@ -89,8 +89,9 @@ class _Side:
 
     @cached_property
     def versions(self) -> dict[str, str]:
-        """Recipes and their versions."""
-        return dict(self.library.recipes(self.image, self.engine))
+        """Recipes and their versions; of ours, which no image has, that of their row."""
+        ours = {row.name: f"clio {row.spec}" for row in RECIPES.values() if row.is_ours}
+        return dict(self.library.recipes(self.image, self.engine)) | ours
 
     def parameters(self, recipe: str) -> "tuple[RecipeParameter, ...]":
         """Parameters of a recipe; none of one that it does not have."""

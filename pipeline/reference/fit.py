@@ -13,6 +13,8 @@ _BROADEST = 2.5
 """Pixels: the largest difference of sharpness that is looked for, as the sigma of a Gaussian."""
 _REACH = 2.5
 """Sigmas of a Gaussian within which all must be data: beyond a border lies light that is not in the mean."""
+_STEP = 0.02
+"""Pixels by which a place is moved to see how what is left changes."""
 _SPLINE = 2.0
 """Pixels within which a cubic spline needs data."""
 
@@ -156,8 +158,13 @@ class _Pair:
         def residuals(p: Floats) -> Floats:
             return self.residuals(turn(p))
 
+        def slopes(p: Floats) -> Floats:
+            # Steps of scipy's own are shares of p, and p is nothing where both fit at once.
+            steps = _STEP * np.eye(free)
+            return np.stack([(residuals(p + s) - residuals(p - s)) / (2 * _STEP) for s in steps], axis=1)
+
         found = optimize.least_squares(
-            residuals, np.zeros(free), loss="soft_l1", f_scale=3.0, diff_step=1e-3, x_scale=1.0, max_nfev=50
+            residuals, np.zeros(free), jac=slopes, loss="soft_l1", f_scale=3.0, x_scale=1.0, max_nfev=50
         )
         left = residuals(found.x)
         scatter = max(spread(left), 1e-3) ** 2

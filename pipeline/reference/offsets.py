@@ -16,11 +16,13 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from pipeline.reference.measure import Measured
+from pipeline.reference.measured import Measured
 
 LIST = "OFFSET_LIST"
 MEASURED = "MEASURED"
 """EXTNAME of the table beside the list."""
+LOST = "UNMATCHED"
+"""EXTNAME of the table of exposures that were not matched; there only if there are any."""
 DATE_LENGTH = 23
 
 _DIGITS = {
@@ -124,8 +126,23 @@ def _rounded(name: str, value: float) -> float:
     return float(f"{float(value):.{_SIGNIFICANT}g}") + 0.0
 
 
-def write_list(rows: tuple[Row, ...]) -> fits.HDUList:
-    """Write rows as the file of an OFFSET_LIST; in the order of DATE-OBS."""
+def lost_row(date_obs: str, mjd_obs: float, dec: float) -> Row:
+    """Make a row of an exposure that was not matched: its offset is no number."""
+    nothing = dict.fromkeys(("correlation", "agreement", "overlap", "flux_scale", "background"), math.nan)
+    told: dict[str, Any] = dict.fromkeys(("east_error", "north_error"), math.nan) | nothing
+    return Row(date_obs[:DATE_LENGTH], mjd_obs, math.nan, math.nan, round(dec, 6), **told)
+
+
+def write_list(rows: tuple[Row, ...], lost: tuple[Row, ...] = ()) -> fits.HDUList:
+    """Write rows as the file of an OFFSET_LIST; in the order of DATE-OBS.
+
+    Parameters
+    ----------
+    rows : tuple of Row
+        Exposures that were matched.
+    lost : tuple of Row
+        Those that were not: in a table of their own, which no recipe reads.
+    """
     rows = tuple(sorted(rows, key=lambda row: row.date_obs))
     dates = [row.date_obs for row in rows]
     columns = [
@@ -148,6 +165,8 @@ def write_list(rows: tuple[Row, ...]) -> fits.HDUList:
             )
     tables = [fits.BinTableHDU.from_columns(columns, name=LIST)]
     tables.append(fits.BinTableHDU.from_columns(told, name=MEASURED))
+    if lost:
+        tables.append(_lost_table(tuple(sorted(lost, key=lambda row: row.date_obs))))
     return fits.HDUList([fits.PrimaryHDU(), *tables])
 
 
@@ -160,6 +179,28 @@ def read_list(path: Path) -> tuple[Row, ...]:
     return tuple(_row(listed, told, number, dec) for number in range(len(listed)))
 
 
+def read_lost(path: Path) -> tuple[Row, ...]:
+    """Read the exposures that were not matched, from the file of a list."""
+    with fits.open(path, memmap=False) as hdus:
+        lost: list[Any] = np.asarray(hdus[LOST].data).tolist() if LOST in hdus else []
+    return tuple(
+        lost_row(_text(line["DATE_OBS"]), float(line["MJD_OBS"]), float(line["DEC"])) for line in lost
+    )
+
+
+def _lost_table(lost: tuple[Row, ...]) -> fits.BinTableHDU:
+    columns = [
+        _column("DATE_OBS", f"{DATE_LENGTH}A", [row.date_obs for row in lost]),
+        _column("MJD_OBS", "D", [row.mjd_obs for row in lost], "d"),
+        _column("DEC", "D", [row.dec for row in lost], "deg"),
+    ]
+    return fits.BinTableHDU.from_columns(columns, name=LOST)
+
+
+def _text(value: object) -> str:
+    return (value.decode("ascii") if isinstance(value, bytes) else str(value)).strip()
+
+
 def _row(listed: NDArray[np.void], told: NDArray[np.void] | None, number: int, dec: float) -> Row:
     line = listed[number]
     values = {name.lower(): line[name].item() for name in ("MJD_OBS", "RA_OFFSET", "DEC_OFFSET")}
@@ -169,9 +210,7 @@ def _row(listed: NDArray[np.void], told: NDArray[np.void] | None, number: int, d
     if told is not None:
         more = [name for name in told.dtype.names or () if name not in ("DATE_OBS", "EAST", "NORTH")]
         values |= {name.lower(): told[number][name].item() for name in more}
-    date = line["DATE_OBS"]
-    text = date.decode("ascii") if isinstance(date, bytes) else str(date)
-    return Row(text.strip(), **values)
+    return Row(_text(line["DATE_OBS"]), **values)
 
 
 def _column(name: str, kind: str, values: list[str] | list[float], unit: str = "") -> fits.Column:

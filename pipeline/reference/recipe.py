@@ -9,8 +9,9 @@ from astropy.io import fits
 
 from pipeline.own.program import Input, Refused
 from pipeline.reference.image import Image, NoImage, read_image
-from pipeline.reference.measure import Measured, Options, measure
-from pipeline.reference.offsets import LIST, Row, read_list, row_of, write_list
+from pipeline.reference.measure import Options, measure
+from pipeline.reference.measured import Measured
+from pipeline.reference.offsets import LIST, Row, lost_row, read_list, read_lost, row_of, write_list
 from pipeline.reference.sheet import SheetError, merged, read_sheet
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def align(call: "Call") -> None:
     for exposure, fault in lost:
         call.warn(f"exposure {exposure.date} was not matched and is left out of what follows: {fault}")
         call.save(f"{UNMATCHED}_{exposure.date}.fits", UNMATCHED, _picture(exposure, fault))
-    hdus = write_list(tuple(rows))
+    hdus = write_list(tuple(rows), tuple(_lost(exposure) for exposure, _ in lost))
     _tell_quality(hdus[0].header, rows, len(exposures))
     call.save(f"{LIST}.fits", LIST, hdus)
 
@@ -79,24 +80,30 @@ def edit(call: "Call") -> None:
         The table is none, or was made for other offsets than these.
     """
     call.raw_tags = frozenset({LIST})
-    measured = read_list(call.tagged(LIST)[0].path)
+    path = call.tagged(LIST)[0].path
+    measured = (*read_list(path), *read_lost(path))
     item = call.tagged("OFFSET_EDIT")[0]
     try:
         sheet = read_sheet(item.path)
         rows, changes = merged(measured, sheet)
     except SheetError as error:
         raise Refused(f"the table of offsets {error}; make it again with: clio align edit") from error
-    for date in sheet.left_out(measured):
+    unused = sheet.left_out()
+    for date in unused:
         image = fits.HDUList([fits.PrimaryHDU()])
         image[0].header["DATE-OBS"] = date
         call.save(f"{UNMATCHED}_{date}.fits", UNMATCHED, image)
         call.warn(f"exposure {date} is left out of what follows by {sheet.by}: {sheet.why}")
     for change in changes:
         call.warn(f"{change} by {sheet.by}: {sheet.why}")
-    hdus = write_list(rows)
+    hdus = write_list(rows, tuple(row for row in measured if row.date_obs in unused))
     hdus[0].header["EDITOR"] = sheet.by
     hdus[0].header["WHY"] = sheet.why
     call.save(f"{LIST}.fits", LIST, hdus)
+
+
+def _lost(exposure: _Exposure) -> Row:
+    return lost_row(exposure.date, exposure.mjd, float(exposure.image.wcs.wcs.crval[1]))
 
 
 def _options(call: "Call") -> Options:

@@ -50,31 +50,33 @@ class Sheet:
     by: str = ""
     why: str = ""
 
-    def left_out(self, measured: tuple[Row, ...]) -> tuple[str, ...]:
-        """List the exposures that were measured and are not to be used."""
-        unused = {line.date_obs for line in self.lines if not line.use}
-        return tuple(row.date_obs for row in measured if row.date_obs in unused)
+    def left_out(self) -> tuple[str, ...]:
+        """List the exposures that are not to be used."""
+        return tuple(sorted(line.date_obs for line in self.lines if not line.use))
 
 
-def draft(rows: tuple[Row, ...]) -> Table:
-    """Make the table that a person begins with: everything as measured.
+def draft(measured: tuple[Row, ...], now: tuple[Row, ...]) -> Table:
+    """Make the table that a person begins with.
 
     Parameters
     ----------
-    rows : tuple of Row
-        As measured.
+    measured, now : tuple of Row
+        As measured, those that were not matched among them; and as they hold. What does not hold is not used.
     """
     table = Table()
+    held = {row.date_obs: row for row in now}
+    rows = [held.get(row.date_obs, row) for row in measured]
     table["date_obs"] = [row.date_obs for row in rows]
-    table["use"] = [True for _ in rows]
+    table["use"] = [row.date_obs in held for row in rows]
     for name, values in (
         ("east", [row.east for row in rows]),
         ("north", [row.north for row in rows]),
     ):
         table[name] = values * u.arcsec
     table["flux_scale"] = [row.applied for row in rows]
-    table["measured_east"] = table["east"]
-    table["measured_north"] = table["north"]
+    rows = list(measured)
+    table["measured_east"] = [row.east for row in rows] * u.arcsec
+    table["measured_north"] = [row.north for row in rows] * u.arcsec
     table["error_east"] = [row.east_error for row in rows] * u.arcsec
     table["error_north"] = [row.north_error for row in rows] * u.arcsec
     table["rotation"] = [row.rotation for row in rows] * u.deg
@@ -93,6 +95,13 @@ def text_of(table: Table) -> str:
     told = io.StringIO()
     table.write(told, format="ascii.ecsv")
     return told.getvalue()
+
+
+def signed(path: Path, by: str, why: str) -> str:
+    """Write a table with the name of who edited it, and the reason."""
+    table = Table.read(path, format="ascii.ecsv")
+    table.meta |= {"by": by, "why": why}
+    return text_of(table)
 
 
 def read_sheet(path: Path) -> Sheet:
@@ -168,7 +177,7 @@ def merged(measured: tuple[Row, ...], sheet: Sheet) -> tuple[tuple[Row, ...], tu
 
 
 def _is_same(one: float, other: float) -> bool:
-    return abs(one - other) < _SAME
+    return abs(one - other) < _SAME or (math.isnan(one) and math.isnan(other))
 
 
 def _changed(row: Row, line: Line) -> tuple[Row, str]:

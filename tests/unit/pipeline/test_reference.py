@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pipeline.reference.flux import compare
 from pipeline.reference.image import Image
 from pipeline.reference.match import correlations, find_place
-from pipeline.reference.measure import Measured, Options, measure
+from pipeline.reference.measure import Options, measure
+from pipeline.reference.measured import Measured
 
 SCENE = scene(2, 40, (14, 12))
 WIDE = Shot(Grid(110, 100, 0.35, angle=25.0), fwhm=1.0, noise=0.2, seed=99)
