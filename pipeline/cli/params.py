@@ -90,6 +90,8 @@ class _Side:
     @cached_property
     def versions(self) -> dict[str, str]:
         """Recipes and their versions; of ours, which no image has, that of their row."""
+        from pipeline.recipes import RECIPES
+
         ours = {row.name: f"clio {row.spec}" for row in RECIPES.values() if row.is_ours}
         return dict(self.library.recipes(self.image, self.engine)) | ours
 

@@ -183,9 +183,7 @@ def read_lost(path: Path) -> tuple[Row, ...]:
     """Read the exposures that were not matched, from the file of a list."""
     with fits.open(path, memmap=False) as hdus:
         lost: list[Any] = np.asarray(hdus[LOST].data).tolist() if LOST in hdus else []
-    return tuple(
-        lost_row(_text(line["DATE_OBS"]), float(line["MJD_OBS"]), float(line["DEC"])) for line in lost
-    )
+    return tuple(lost_row(_text(date), float(mjd), float(dec)) for date, mjd, dec in lost)
 
 
 def _lost_table(lost: tuple[Row, ...]) -> fits.BinTableHDU:

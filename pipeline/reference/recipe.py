@@ -119,8 +119,12 @@ def _image(item: Input) -> Image:
 
 
 def _read(item: Input) -> _Exposure:
-    header = fits.getheader(item.path)
-    return _Exposure(item, str(header["DATE-OBS"]), float(header["MJD-OBS"]), _image(item))
+    try:
+        header = fits.getheader(item.path)
+        date, mjd = str(header["DATE-OBS"]), float(header["MJD-OBS"])
+    except (OSError, KeyError) as error:
+        raise Refused(f"{item.tag} {item.name} cannot be read: {error}") from error
+    return _Exposure(item, date, mjd, _image(item))
 
 
 def _row(call: "Call", exposure: _Exposure, reference: Image, told: Measured, *, is_given: bool) -> Row:
