@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import UsageError
 from pipeline.model import Stage, Step
-from pipeline.recipes import RECIPES, STAGES
+from pipeline.recipes import RECIPES, ROWS
 from pipeline.slips import OURS, nearest
 
 FORM = "as in --set muse_scipost.pixfrac=0.7,0.7 or --set scipost.save=cube"
@@ -91,8 +91,8 @@ def _read(text: str) -> Argument:
         raise UsageError(f"--set {text}: {name} is no recipe and no stage", nearest(name, (*RECIPES, *Stage)))
     if option in OURS:
         raise UsageError(f"--set {text}: {option} is set by clio, step by step", OURS[option])
-    rows = [row for row in STAGES.values() if name in (row.recipe, row.stage.value)]
-    stages = tuple(row.stage for row in rows if option not in row.fixed)
+    rows = [row for row in ROWS if name in (row.recipe, row.stage.value) and row.takes_arguments]
+    stages = tuple(dict.fromkeys(row.stage for row in rows if option not in row.fixed))
     if not stages:
         hint = "see [workflow] in clio.toml" if option == "filter" else ""
         raise UsageError(

@@ -8,13 +8,13 @@ import functools
 import inspect
 import json
 import textwrap
+import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeline import config
 from pipeline.image import RecipeParameter
-from pipeline.model import Stage
-from pipeline.recipes import RECIPES, STAGES
+from pipeline.recipes import RECIPES, ROWS, STAGES
 from pipeline.rules import RULES
 
 SCHEMA_FILE = "clio.schema.json"
@@ -44,18 +44,23 @@ _SECTIONS: tuple[tuple[str, type[config.Table]], ...] = (
 )
 
 
-def write_commented(values: dict[str, dict[str, Any]] | None = None) -> str:
+def write_commented(values: dict[str, Any] | None = None) -> str:
     """Write a file of settings that says every key with its default and meaning.
 
     Parameters
     ----------
     values : dict, optional
-        What is set: key to value, by table (`clio`, `data`, ...); all other keys stand behind a #.
+        What is set, as the file will say it; all other keys stand behind a #.
     """
     set_ = values or {}
     parts = [_HEAD]
     for name, table in _SECTIONS:
-        parts.append("\n".join(_section(name, table, set_.get(name, {}))) + "\n")
+        head = name.partition(".")[0]
+        is_named = head != name or name == "override"
+        lines = [*_section(name, table, {} if is_named else set_.get(name, {}))]
+        if is_named:
+            lines += _set_tables(head, set_.get(head))
+        parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
@@ -147,6 +152,18 @@ def _section(name: str, table: type[config.Table], values: dict[str, Any]) -> It
             yield from _example(name, key, field)
 
 
+def _set_tables(head: str, values: Any) -> Iterator[str]:
+    """Write tables that have a name, or a place in a list, with what is set in them."""
+    if isinstance(values, list):
+        for table in values:
+            yield from ("", f"[[{head}]]")
+            yield from (f"{toml_key(key)} = {toml_value(value)}" for key, value in table.items())
+        return
+    for name, table in (values or {}).items():
+        yield from ("", f"[{head}.{toml_key(name)}]")
+        yield from (f"{toml_key(key)} = {toml_value(value)}" for key, value in table.items())
+
+
 def _example(name: str, key: str, field: Any) -> Iterator[str]:
     """Show a key behind a #: at its default, or with an example."""
     if name == "override":
@@ -156,8 +173,17 @@ def _example(name: str, key: str, field: Any) -> Iterator[str]:
         yield f"#where = {toml_value(shown)}" if shown else "#recipes.muse_scipost.skymodel_fraction = 0.1"
         return
     default = field.get_default(call_default_factory=True)
-    value = field.examples[0] if default in (None, "", [], {}) and field.examples else default
+    examples = _examples(field)
+    value = examples[0] if default in (None, "", [], {}) and examples else default
     yield f"#{key} = {toml_value('...' if value is None else value)}"
+
+
+def _examples(field: Any) -> list[Any]:
+    """Give the examples of a field, or of a type that it may be of."""
+    if field.examples:
+        return list(field.examples)
+    notes = (note for arm in typing.get_args(field.annotation) for note in getattr(arm, "__metadata__", ()))
+    return next((list(note.examples) for note in notes if getattr(note, "examples", None)), [])
 
 
 def _where_remarks() -> Iterator[str]:
@@ -204,7 +230,7 @@ def _recipe_schema(
 
 
 def _stages(recipe: str) -> str:
-    return ", ".join(stage.value for stage in Stage if STAGES[stage].recipe == recipe)
+    return ", ".join(row.stage for row in ROWS if row.recipe == recipe)
 
 
 def _parameter_schema(parameter: RecipeParameter) -> dict[str, Any]:

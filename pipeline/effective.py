@@ -13,7 +13,7 @@ from pipeline.layers import Arguments, Given, Setter, holding, layers
 from pipeline.model import Scope, Stage, Step
 from pipeline.origins import settings_of
 from pipeline.parameters import default_of, effective
-from pipeline.recipes import STAGES
+from pipeline.recipes import ROWS, StageRow
 from pipeline.toml_lines import locate
 
 
@@ -60,8 +60,13 @@ def of_step(
     if step.scope is None:
         return ()
     text = settings.file.read_text(encoding="utf-8")
-    ifu = step.ifus[0] if "nifu" in dict(step.parameters) else None
-    held = holding(layers(step.scope, ifu, settings, arguments))
+    # What holds is what the plan says; where in the file it stands, the layers know.
+    said = holding(layers(step.scope, None, settings, arguments, _row(step)))
+    values = dict(step.parameters)
+    held = {
+        option: Given(option, values[option], Setter(by), said[option].keys if by == Setter.SETTINGS else ())
+        for option, by in step.origins
+    }
     return (*_parameters(step.recipe, held, known, text, full), *_variables(step, text, settings))
 
 
@@ -71,9 +76,9 @@ def of_recipe(
     """List the parameters of a recipe for the stages that call it; overrides of single steps at the end."""
     text = settings.file.read_text(encoding="utf-8")
     found: dict[Value, list[Stage]] = {}
-    for row in STAGES.values():
+    for row in ROWS:
         if row.recipe == recipe:
-            held = holding(layers(Scope(row.stage), None, settings, arguments))
+            held = holding(layers(Scope(row.stage), None, settings, arguments, row))
             for value in _parameters(recipe, held, known, text, full):
                 found.setdefault(value, []).append(row.stage)
     everywhere = [Value(v.name, v.value, v.by, v.line, tuple(stages)) for v, stages in found.items()]
@@ -97,6 +102,11 @@ def of_file(settings: Settings, *, full: bool) -> tuple[Value, ...]:
         else Value(".".join(map(str, keys)), _shown(value), "default")
         for keys, value in values.items()
     )
+
+
+def _row(step: Step) -> StageRow:
+    """Find how a step calls its recipe."""
+    return next(row for row in ROWS if (row.stage, row.recipe) == (step.stage, step.recipe))
 
 
 def _parameters(

@@ -7,7 +7,7 @@ from pipeline.config import Settings, WhereTable, spell
 from pipeline.layers import Setter
 from pipeline.model import Stage
 from pipeline.modes import MODES
-from pipeline.recipes import PER_IFU, STAGES, StageRow
+from pipeline.recipes import PER_IFU, ROWS, StageRow
 from pipeline.toml_lines import locate
 
 
@@ -37,7 +37,7 @@ def settings_of(recipe: str, settings: Settings | None = None) -> tuple[Setting,
     settings : Settings, optional
         Of a workspace; without, only what the workflow sets is told.
     """
-    rows = tuple(row for row in STAGES.values() if row.recipe == recipe)
+    rows = tuple(row for row in ROWS if row.recipe == recipe)
     found = [setting for row in rows for setting in _by_workflow(row, settings)]
     if settings is not None and rows:
         found += _by_settings(recipe, rows, settings)

@@ -294,6 +294,9 @@ BY_HAND = StageRow(
 )
 """What puts a table that a person edited in the place of what was measured."""
 
+ROWS = (*STAGES.values(), BY_REFERENCE, BY_HAND)
+"""Every way in which a stage may call a recipe."""
+
 PER_IFU = frozenset({Stage.BIAS, Stage.DARK, Stage.FLAT, Stage.WAVE, Stage.LSF, Stage.SCIBASIC})
 """Stages that call their recipe once an IFU: less memory, smaller blast radius, exact hits."""
 

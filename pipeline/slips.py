@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.environment import refused_variable
 from pipeline.errors import ConfigError, Slip, UsageError
 from pipeline.model import Stage
-from pipeline.recipes import RECIPES, STAGES
+from pipeline.recipes import RECIPES, ROWS
 from pipeline.rules import RULES
 from pipeline.toml_lines import Keys, locate
 
@@ -152,6 +152,8 @@ def _sentence(keys: Keys, found: list[Mapping[str, Any]], root: type) -> tuple[s
             return f"unknown key {name}", _nearest_key(str(keys[-1]), keys[:-1], root)
         case "missing":
             return f"{name} is missing", ""
+        case "value_error":  # of a table whose keys contradict each other
+            return f"{name}: {str(error['msg']).removeprefix('Value error, ')}", ""
         case "literal_error" | "enum":
             choices = re.findall(r"'([^']*)'", str(error["ctx"]["expected"]))
             close = difflib.get_close_matches(str(error["input"]), choices, n=1)
@@ -231,11 +233,11 @@ def _idle(
     """Find what of an override has no effect because of the stages it names."""
     stage = where.get("stage")
     named = [stage] if isinstance(stage, str) else stage if isinstance(stage, list) else list(Stage)
-    rows = [STAGES[Stage(name)] for name in named if name in set(Stage)]
+    rows = [row for name in named for row in ROWS if row.stage == name]
     callers = [row for row in rows if row.recipe == recipe]
     if rows and not callers:
         what = f"no step of {recipe} has stage = {str(rows[0].stage)!r}: the override changes nothing"
-        by = ", ".join(row.stage for row in STAGES.values() if row.recipe == recipe)
+        by = ", ".join(row.stage for row in ROWS if row.recipe == recipe)
         yield (), what, f"stages that call it: {by}"
         return
     for option in options:

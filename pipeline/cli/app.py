@@ -16,6 +16,7 @@ from pipeline.cli import (
     config,
     diff,
     image,
+    import_config,
     night,
     params,
     passport,
@@ -40,8 +41,9 @@ app = typer.Typer(
 )
 for part in (
     workspace,
-    night,
     calibrations,
+    import_config,
+    night,
     work,
     questions,
     acceptances,

@@ -122,7 +122,7 @@ def schema_here(workspace: Path | None = None) -> str:
     with contextlib.suppress(ConfigError):  # without settings, or before they are right, it is the same
         workspace = find_workspace(workspace)
         _, document = read_document(workspace / FILE)
-    known = _known(workspace, document)
+    known = parameters_here(workspace, document)
     return json.dumps(config_text.schema(known), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -151,7 +151,7 @@ def _checked(folder: Path) -> _Checked:
         return _Checked(file, error.slips, ("what stands behind it",))
     table, slips = check_document(text, document)
     unchecked: list[str] = []
-    known = _known(folder, document)
+    known = parameters_here(folder, document)
     if known is None:
         unchecked.append("parameters of recipes, as there is no image whose recipes were asked yet")
     else:
@@ -172,7 +172,7 @@ def _against_frames(folder: Path) -> tuple[tuple[Slip, ...], tuple[str, ...]]:
             return (), (f"targets, exposures and calibrations, as {error.message}",)
 
 
-def _known(
+def parameters_here(
     folder: Path | None, document: Mapping[str, Any]
 ) -> "Callable[[str], tuple[RecipeParameter, ...]] | None":
     """Find the parameters of the workspace's recipes; None if that would take an image or a run in it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 @dataclass
@@ -54,16 +55,12 @@ class Output:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table that fits the terminal; words such as `hit` in their colour."""
-        from rich.table import Table
-        from rich.text import Text
+        self.data.print(_table(columns, rows))
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in columns:
-            is_number = name.endswith((" s", " MB", "GB")) or name in ("steps", "frames")
-            table.add_column(name, justify="right" if is_number else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
-        self.data.print(table)
+    def say_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Say a table to whoever waits."""
+        if not self.quiet:
+            self.talk.print(_table(columns, rows))
 
 
 COLOURS = {
@@ -111,6 +108,19 @@ def in_words(status: str) -> str:
 def seconds(wall_ms: int | None) -> str:
     """Write a duration in seconds; a dash for none."""
     return "-" if wall_ms is None else f"{wall_ms / 1000:.1f}"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        is_number = name.endswith((" s", " MB", "GB")) or name in ("steps", "frames")
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
+    return table
 
 
 def _console(*, stderr: bool) -> "Console":

@@ -156,6 +156,7 @@ ONE_PLACE = {
     "sqlite_utils": {"provenance.index", "provenance.schema"},
     "sqlite3": {"provenance.index", "provenance.schema"},
     "pydantic": {"pipeline.config"},
+    "yaml": {"pipeline.from_musered"},
 }
 
 

@@ -39,6 +39,12 @@ def test_an_argument_of_a_stage_wins_over_one_of_its_recipe_and_the_later_over_t
     }
 
 
+def test_a_recipe_that_takes_the_place_of_another_can_be_named() -> None:
+    (argument,) = read_arguments(["clio_align.search=4"])
+
+    assert argument.stages == (Stage.ALIGN,)
+
+
 def test_what_later_stages_rely_on_is_left_alone() -> None:
     (argument,) = read_arguments(["muse_scipost.save=cube"])
 

@@ -298,6 +298,25 @@ def test_f17_an_argument_without_effect_is_refused(
     assert narrow.engine.seen == []
 
 
+WITHOUT_PART: dict[str, str] = {
+    "idle": "muse_scipost.dx=1",
+    "fixed": "prep_align.save=individual",
+    "unknown": "muse_bias.nkep=1",
+    "range": "muse_bias.combine=mode",
+    "ours": "muse_bias.nifu=1",
+}
+
+
+@pytest.mark.parametrize("text", WITHOUT_PART.values(), ids=WITHOUT_PART)
+def test_f17_a_parameter_of_the_command_line_without_effect_is_refused(narrow: Workspace, text: str) -> None:
+    """As above, for `clio run bias --set`: what has no part in the call, or cannot be, runs nothing."""
+    with narrow.open() as reduction, pytest.raises(UsageError):
+        reduction.set_parameters([text])
+        reduction.run((Stage.BIAS,))
+
+    assert narrow.engine.seen == []
+
+
 def test_f17_a_keyword_that_no_method_has_is_refused(narrow: Workspace) -> None:
     """As above, by Python itself: no method swallows what it does not know."""
     with narrow.open() as mypipe, pytest.raises(TypeError, match="param_recipes"):
@@ -367,6 +386,43 @@ def test_f17_a_setting_that_fits_nothing_is_refused_with_file_and_line(
     assert caught.value.message.startswith(f"{narrow.root / 'clio.toml'}, {message}")
     assert caught.value.hint.startswith(hint)
     assert narrow.engine.seen == []
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "\n# a remark\n\n[clio]\n\n"], ids=["empty", "blank", "remark"])
+def test_f26_blank_lines_are_nothing(narrow: Workspace, text: str) -> None:
+    """A blank line: `IndexError`; here it is no line of settings, nor of those taken over from there."""
+    narrow.configure(text)
+
+    assert narrow.run(Stage.BIAS).ran == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot read {file}: No such file or directory"),
+        ("\n[clio]\n\njobs 2\n", "{file} is not TOML: "),
+        (
+            "\n\n[cilo]\n[data]\nraw = 3\n",
+            "{file} has 2 slips\n  line 3: unknown key cilo (did you mean clio?)\n",
+        ),
+    ],
+    ids=["missing", "ill-formed", "all-slips"],
+)
+def test_f26_settings_that_cannot_be_used_end_with_2_file_and_line(
+    narrow: Workspace, text: str | None, message: str
+) -> None:
+    """A missing file: `AttributeError`; here it is exit code 2, and what is wrong is said with its line."""
+    file = narrow.root / "clio.toml"
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+
+    with pytest.raises(ConfigError) as caught:
+        narrow.open()
+
+    assert caught.value.exit_code is Exit.USAGE
+    assert caught.value.message.startswith(message.format(file=file))
 
 
 def test_f18_a_run_of_a_part_leaves_the_rest_as_it_was(workspace: Workspace) -> None:
@@ -611,6 +667,23 @@ def test_f37_a_method_for_the_sky_reaches_every_call_it_is_meant_for(narrow: Wor
     posts = calls(narrow, "muse_scipost")
     assert len(posts) == 5
     assert {seen.options["skymethod"] for seen in posts} == {"simple"}
+
+
+@pytest.mark.parametrize("where", ["", "[[override]]\nwhere = { target = 'NGC*' }\n"], ids=["all", "pattern"])
+def test_f37_a_name_of_a_method_that_is_not_known_is_refused_wherever_it_stands(
+    narrow: Workspace, where: str
+) -> None:
+    """As above: a spelling that the recipe does not have does not fall back to a default."""
+    key = "skymethod" if not where else "recipes.muse_scipost.skymethod"
+    narrow.configure(f'{where or "[recipes.muse_scipost]"}\n{key} = "restricted"\n')
+
+    with (
+        pytest.raises(ConfigError, match=r"skymethod = 'restricted', expected one of"),
+        narrow.open() as mypipe,
+    ):
+        mypipe.run_recipes()
+
+    assert narrow.engine.seen == []
 
 
 # What its users reported

@@ -146,3 +146,10 @@ def test_parameters_of_every_table_are_checked_with_their_lines() -> None:
         (8, "muse_flat.sigma = 'x', expected double"),
     ]
     assert [slip.line for slip in check_document(text, document)[1]] == [4, 7]
+
+
+def test_every_way_in_which_a_stage_calls_a_recipe_counts() -> None:
+    text = "[[override]]\nwhere.stage = 'align'\nrecipes.clio_align.search = 4\n"
+    text += "recipes.muse_exp_align.fwhm = 4\n"
+
+    assert check_document(text, tomllib.loads(text))[1] == ()

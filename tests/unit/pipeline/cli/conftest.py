@@ -14,6 +14,7 @@ from pipeline.cli import (
     config,
     diff,
     image,
+    import_config,
     params,
     questions,
     replay,
@@ -39,6 +40,7 @@ def clio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clio]:
     for part in (
         workspace_verbs,
         calibrations,
+        import_config,
         work,
         questions,
         acceptances,
