@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.reduce import Made, Reduction
+    from pipeline.sample import Sample, TargetResult
 
-__all__ = ["Made", "Reduction"]
+__all__ = ["Made", "Reduction", "Sample", "TargetResult"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the door of the reduction when it is asked for, so that small parts start at once."""
     if name in __all__:
-        from pipeline import reduce
+        from pipeline import reduce, sample
 
-        return getattr(reduce, name)
+        return getattr(sample if name in ("Sample", "TargetResult") else reduce, name)
     raise AttributeError(f"module 'pipeline' has no attribute {name!r}")

@@ -94,6 +94,10 @@ class WorkflowTable(Table):
     """Filter of the images by which exposures are aligned."""
     align: Literal["recipe", "reference"] = "recipe"
     """Align by sources with muse_exp_align, or by all that a reference image shows with clio_align."""
+    align_by: Literal["dataset", "template"] = "dataset"
+    """Whether exposures are shifted by the offsets of their dataset, or by those of their template."""
+    finalise: bool = False
+    """Whether whole targets are aligned and combined, with a cube of each exposure on the same grid."""
 
 
 class DatasetTable(Table):

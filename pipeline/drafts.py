@@ -25,8 +25,10 @@ from pipeline.model import (
 from pipeline.modes import WIDE
 from pipeline.policy import is_named, rule_with
 from pipeline.recipes import (
+    FINAL,
     PER_DATASET,
     PER_EXPOSURE,
+    PER_TARGET,
     RECIPES,
     STAGES,
     InputRule,
@@ -37,6 +39,18 @@ from pipeline.recipes import (
 from pipeline.rules import RULES, Rule
 from pipeline.shelf import Candidate, Choice, Wanted, in_words, window_in_words
 from pipeline.shelves import Shelves
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What calls ask for beyond the settings."""
+
+    stages: frozenset[Stage] = frozenset()
+    """Stages of `recipes.ON_REQUEST`."""
+    align_by: str = ""
+    """`dataset` or `template`; empty for what the settings say."""
+    arguments: tuple[tuple[Scope, Mapping[str, str]], ...] = ()
+    """Parameters for the steps of a stage in one target or dataset: option to value; later ones win."""
 
 
 @dataclass(slots=True)
@@ -51,6 +65,8 @@ class Drafts:
     """Whether a stage takes an ILLUM exposure, where a call said so."""
     argued_by: Setter = Setter.CALL
     """Where the arguments come from."""
+    asked: Asked = Asked()
+    """What a call asks for beyond the settings."""
     steps: dict[str, Step] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
     """Steps that cannot run, each with the first reason."""
@@ -58,6 +74,16 @@ class Drafts:
     """What can be chosen from."""
     rules: dict[str, Rule] = field(default_factory=dict)
     """By tag, with the policy of the settings; those that were asked for."""
+
+    @property
+    def aligns_by(self) -> str:
+        """Whether exposures are shifted by the list of their `dataset` or of their `template`."""
+        return self.asked.align_by or self.settings.table.workflow.align_by
+
+    def wants(self, stage: Stage) -> bool:
+        """Tell whether a stage is planned that is not always."""
+        is_set = self.settings.table.workflow.finalise if stage in FINAL else self.aligns_by == "template"
+        return is_set or stage in self.asked.stages
 
     def ifus(self, live: Iterable[int]) -> tuple[int, ...]:
         """Keep the IFUs that the settings want."""
@@ -204,7 +230,7 @@ class Draft:
         return Scope(
             self.stage,
             exposure=self.name if self.stage in PER_EXPOSURE else "",
-            template="" if self.stage in PER_DATASET else self.wanted.template,
+            template="" if self.stage in PER_DATASET | PER_TARGET else self.wanted.template,
             dataset=self.dataset,
             target=self.target,
         )
@@ -212,7 +238,7 @@ class Draft:
     def given(self) -> dict[str, Given]:
         """Give the parameters of the step that are set on purpose, each with who set it."""
         drafts = self.drafts
-        arguments = Arguments(drafts.arguments, drafts.argued_by)
+        arguments = Arguments(drafts.arguments, drafts.argued_by, drafts.asked.arguments)
         row = in_mode(self.row or STAGES[self.stage], self.wanted.mode)
         return holding(layers(self.scope, self.ifu, drafts.settings, arguments, row))
 

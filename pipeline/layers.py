@@ -48,6 +48,8 @@ class Arguments:
     by_stage: Mapping[Stage, Mapping[str, str]]
     """Option to value, by stage."""
     by: Setter = Setter.CALL
+    of_parts: tuple[tuple[Scope, Mapping[str, str]], ...] = ()
+    """The same for the steps of a stage in one target or dataset, named by a scope; later ones win."""
 
 
 def layers(
@@ -69,7 +71,7 @@ def layers(
     row = row or STAGES[scope.stage]
     fixed = frozenset(row.fixed)
     yield from _by_workflow(row, ifu, settings)
-    called = _by_call(scope.stage, arguments) if row.takes_arguments else ()
+    called = _by_call(scope, arguments) if row.takes_arguments else ()
     by_person = (*_by_settings(row, scope, settings), *called)
     yield from (given for given in by_person if given.option not in fixed)
 
@@ -106,6 +108,16 @@ def _by_settings(row: StageRow, scope: Scope, settings: Settings) -> Iterator[Gi
             yield Given(option, spell(value), Setter.SETTINGS, (*keys, option))
 
 
-def _by_call(stage: Stage, arguments: Arguments) -> Iterator[Given]:
-    for option, value in arguments.by_stage.get(stage, {}).items():
-        yield Given(option, value, arguments.by)
+def _by_call(scope: Scope, arguments: Arguments) -> Iterator[Given]:
+    of_parts = (options for part, options in arguments.of_parts if _is_within(scope, part))
+    for options in (arguments.by_stage.get(scope.stage, {}), *of_parts):
+        for option, value in options.items():
+            yield Given(option, value, arguments.by)
+
+
+def _is_within(scope: Scope, part: Scope) -> bool:
+    return (
+        scope.stage is part.stage
+        and part.target in ("", scope.target)
+        and part.dataset in ("", scope.dataset)
+    )

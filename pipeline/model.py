@@ -24,9 +24,13 @@ class Stage(StrEnum):
     SKY = "sky"
     PREP_ALIGN = "prep_align"
     ALIGN = "align"
+    ALIGN_BYGROUP = "align_bygroup"
     SCIPOST = "scipost"
     SCIPOST_PEREXPO = "scipost_perexpo"
     COMBINE = "combine"
+    ALIGN_TARGET = "align_target"
+    COMBINE_TARGET = "combine_target"
+    FINALISE = "finalise"
 
 
 @dataclass(frozen=True, slots=True)

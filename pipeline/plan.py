@@ -11,13 +11,14 @@ from types import MappingProxyType
 from pipeline.associate import group
 from pipeline.config import Settings
 from pipeline.doubts import doubts
-from pipeline.drafts import Draft, Drafts
+from pipeline.drafts import Asked, Draft, Drafts
 from pipeline.layers import Setter
 from pipeline.model import CALIBRATIONS, Frame, Plan, Problem, Scan, Stage, Template
-from pipeline.postprocess import idle_edits, on_sky, pixtable, plan_dataset, profiles, response
+from pipeline.postprocess import idle_edits, on_sky, pixtable, plan_dataset, plan_target, profiles, response
+from pipeline.recipes import FINAL
 from pipeline.rules import RULES
 from pipeline.shelf import Wanted
-from pipeline.targets import by_target, into_datasets
+from pipeline.targets import by_target, into_datasets, whole_targets
 
 LAMPS = ("HgCd", "Ne", "Xe")
 """Arc lamps of which the wavelength calibration needs at least one exposure each."""
@@ -30,6 +31,7 @@ def plan(
     illum_of: Mapping[Stage, bool] = MappingProxyType({}),
     *,
     argued_by: Setter = Setter.CALL,
+    asked: Asked = Asked(),  # noqa: B008 - frozen
 ) -> Plan:
     """Plan the whole reduction.
 
@@ -45,6 +47,8 @@ def plan(
         Whether a stage takes an ILLUM exposure, where a call said so.
     argued_by : Setter, optional
         Where these arguments come from.
+    asked : Asked, optional
+        What calls asked for beyond that.
 
     Returns
     -------
@@ -55,7 +59,7 @@ def plan(
     kept, problems = _selected(named, settings)
     night = group(kept)
     datasets, unplaced = into_datasets(night.datasets, settings.table.targets)
-    drafts = Drafts(replace(night, datasets=datasets), settings, arguments, illum_of, argued_by)
+    drafts = Drafts(replace(night, datasets=datasets), settings, arguments, illum_of, argued_by, asked)
     _plan_biases(drafts)
     if settings.table.workflow.dark:
         _plan_darks(drafts)
@@ -71,6 +75,10 @@ def plan(
     for exposure in _tagged(drafts, "SKY"):
         _plan_sky(drafts, exposure)
     remarks = [plan_dataset(drafts, dataset) for dataset in drafts.night.datasets]
+    if any(drafts.wants(stage) for stage in FINAL):
+        for whole in whole_targets(datasets):
+            parts = (d for d in datasets if (d.target, d.mode) == (whole.target, whole.mode))
+            remarks.append(plan_target(drafts, whole, tuple(parts)))
     remarks += idle_edits(drafts)
     order = {stage: number for number, stage in enumerate(Stage)}
     steps = sorted(drafts.steps.values(), key=lambda step: order[step.stage])

@@ -4,11 +4,16 @@
 exposure is shifted by is decided here and nowhere else: the name of a list has one owner.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
 from pipeline.drafts import Draft, Drafts
 from pipeline.given import EDIT, REFERENCE, plain
 from pipeline.model import CALIBRATIONS, Dataset, Frame, FrameInput, Problem, Stage
 from pipeline.modes import AO_MODES
 from pipeline.recipes import BY_HAND, BY_REFERENCE
+from pipeline.targets import by_template
 
 MODELS_OF_SKY = ("model", "subtract-model")
 """Values of skymethod for which muse_scipost reads the sky's lines and their profile; for others it leaves
@@ -61,20 +66,74 @@ def plan_dataset(drafts: Drafts, dataset: Dataset) -> str:
     """Plan the post-processing of a dataset; returns a remark, or nothing."""
     exposures = dataset.exposures
     for exposure in exposures:
-        _plan_post(drafts, Stage.PREP_ALIGN, (exposure,), exposure.exposure, dataset, None)
-    reference = _reference(drafts, dataset)
-    offsets = _plan_align(drafts, dataset, reference) if len(exposures) > 1 or reference else None
-    if offsets and not drafts.settings.table.workflow.offset_list:
-        offsets = None
-    _plan_post(drafts, Stage.SCIPOST, exposures, dataset.unit, dataset, offsets)
+        _plan_post(drafts, Stage.PREP_ALIGN, (exposure,), exposure.exposure, dataset)
+    lists = _lists(drafts, dataset)
+    if not drafts.settings.table.workflow.offset_list:
+        lists = {}
+    _plan_post(drafts, Stage.SCIPOST, exposures, dataset.unit, dataset, lists)
     for exposure in exposures:
-        _plan_post(drafts, Stage.SCIPOST_PEREXPO, (exposure,), exposure.exposure, dataset, offsets)
+        _plan_post(drafts, Stage.SCIPOST_PEREXPO, (exposure,), exposure.exposure, dataset, lists)
     if len(exposures) == 1:
-        to = "to combine" if offsets else "to align or to combine"
+        to = "to combine" if lists else "to align or to combine"
         what = f"has one exposure: nothing {to}, the cube of scipost stands"
         return f"dataset {dataset.name} of {dataset.target} {what}"
-    _plan_combine(drafts, dataset, offsets)
+    _plan_combine(drafts, Stage.COMBINE, dataset, lists)
     return ""
+
+
+def plan_target(drafts: Drafts, whole: Dataset, datasets: tuple[Dataset, ...]) -> str:
+    """Plan what puts a whole target together, in one mode; returns a remark, or nothing.
+
+    Notes
+    -----
+    The combined cube is made on the grid that holds all exposures, and is the OUTPUT_WCS of the cube of each.
+    These come from the pixel tables of scibasic: muse_scipost_make_cube, which takes reduced ones, reads no
+    OFFSET_LIST, and muse_scipost_combine_pixtables ignores it for a single exposure (seen with 2.8.7).
+    """
+    if len(whole.exposures) == 1:
+        return f"target {whole.unit} has one exposure: there is nothing to put together"
+    made = _plan_align(drafts, Stage.ALIGN_TARGET, whole)
+    lists = {exposure.exposure: made for exposure in whole.exposures}
+    if not drafts.settings.table.workflow.offset_list:
+        lists = {}
+    cube = _plan_combine(drafts, Stage.COMBINE_TARGET, whole, lists)
+    for dataset in datasets:
+        for exposure in dataset.exposures:
+            _plan_post(drafts, Stage.FINALISE, (exposure,), exposure.exposure, dataset, lists, grid=cube)
+    return ""
+
+
+_Lists = Mapping[str, str]
+"""By exposure, the step that makes the list which holds its offset; empty for an exposure that needs none."""
+
+
+def _lists(drafts: Drafts, dataset: Dataset) -> _Lists:
+    """Plan the alignments of a dataset; say which list each exposure is shifted by."""
+    is_single = len(dataset.exposures) == 1 and not _reference(drafts, dataset)
+    groups = by_template(dataset) if drafts.wants(Stage.ALIGN_BYGROUP) else ()
+    of_group: dict[str, str] = {}
+    for group in groups:
+        # In a group of one there is nothing to be aligned to, unless there is a reference image.
+        is_aligned = len(group.exposures) > 1 or bool(_reference(drafts, dataset))
+        made = _plan_align(drafts, Stage.ALIGN_BYGROUP, group) if is_aligned else ""
+        of_group.update((exposure.exposure, made) for exposure in group.exposures)
+    if drafts.aligns_by == "template":
+        return of_group
+    made = "" if is_single else _plan_align(drafts, Stage.ALIGN, dataset)
+    return {exposure.exposure: made for exposure in dataset.exposures} if made else {}
+
+
+def _shift(draft: Draft, exposures: tuple[Frame, ...], lists: _Lists) -> None:
+    """Give the list of offsets that covers the exposures; a recipe reads one, and others stay unshifted."""
+    if not lists:
+        return
+    found = {lists[exposure.exposure] for exposure in exposures}
+    if len(found) > 1 or (len(exposures) > 1 and "" in found):
+        what = f"its exposures are of {len(found)} templates, each with offsets of its own"
+        hint = '[workflow] align_by = "dataset", or a dataset for each template: [targets.NAME.datasets]'
+        draft.problems.append(Problem(draft.id, what, hint))
+    elif "" not in found:
+        draft.take("OFFSET_LIST", found.pop())
 
 
 def _plan_post(
@@ -83,15 +142,18 @@ def _plan_post(
     exposures: tuple[Frame, ...],
     name: str,
     dataset: Dataset,
-    offsets: str | None,
+    lists: _Lists = MappingProxyType({}),
+    *,
+    grid: str = "",
 ) -> None:
     """Plan a call of muse_scipost."""
     draft = on_sky(drafts, stage, exposures, name, dataset)
     response(draft)
     draft.static("ASTROMETRY_WCS")
     draft.static("FILTER_LIST")
-    if offsets:
-        draft.take("OFFSET_LIST", offsets)
+    _shift(draft, exposures, lists)
+    if grid:
+        draft.take("OUTPUT_WCS", grid, "DATACUBE_FINAL")
     is_modelled = draft.parameters().get("skymethod") in MODELS_OF_SKY
     if is_modelled:
         _sky_of(draft)
@@ -119,13 +181,14 @@ def _dataset_draft(drafts: Drafts, stage: Stage, dataset: Dataset) -> Draft:
     )
 
 
-def _plan_align(drafts: Drafts, dataset: Dataset, reference: str) -> str:
-    """Plan the alignment of a dataset; returns the step whose list holds."""
-    draft = _dataset_draft(drafts, Stage.ALIGN, dataset)
+def _plan_align(drafts: Drafts, stage: Stage, dataset: Dataset) -> str:
+    """Plan the alignment of a dataset, a template or a target; returns the step whose list holds."""
+    reference = _reference(drafts, dataset)
+    draft = _dataset_draft(drafts, stage, dataset)
     for exposure in dataset.exposures:
         draft.take("IMAGE_FOV", f"{Stage.PREP_ALIGN}:{exposure.exposure}")
     if reference or drafts.settings.table.workflow.align == "reference":
-        draft.row = BY_REFERENCE
+        draft.row = replace(BY_REFERENCE, stage=stage)
     if reference:
         images = [
             frame for frame in drafts.night.statics if frame.tag == REFERENCE and frame.block == reference
@@ -136,7 +199,7 @@ def _plan_align(drafts: Drafts, dataset: Dataset, reference: str) -> str:
             draft.problems.append(Problem(draft.id, what, "see [targets.NAME] reference in clio.toml"))
     measured = draft.done(("OFFSET_LIST",)).id
     edits = [frame for frame in drafts.night.statics if _is_edit(frame, dataset)]
-    return _plan_edit(drafts, dataset, measured, edits) if edits else measured
+    return _plan_edit(drafts, stage, dataset, measured, edits) if edits else measured
 
 
 def _reference(drafts: Drafts, dataset: Dataset) -> str:
@@ -162,20 +225,19 @@ def idle_edits(drafts: Drafts) -> list[str]:
     return [f"the offsets in {frame.path} are of no dataset that is aligned" for frame in edits]
 
 
-def _plan_edit(drafts: Drafts, dataset: Dataset, measured: str, edits: list[Frame]) -> str:
+def _plan_edit(drafts: Drafts, stage: Stage, dataset: Dataset, measured: str, edits: list[Frame]) -> str:
     """Plan the step that puts what a person edited in the place of what was measured."""
-    draft = _dataset_draft(drafts, Stage.ALIGN, dataset)
-    draft.name, draft.row = f"{dataset.unit}.edited", BY_HAND
+    draft = _dataset_draft(drafts, stage, dataset)
+    draft.name, draft.row = f"{dataset.unit}.edited", replace(BY_HAND, stage=stage)
     draft.take("OFFSET_LIST", measured)
     draft.give(edits)
     return draft.done(()).id
 
 
-def _plan_combine(drafts: Drafts, dataset: Dataset, offsets: str | None) -> None:
-    draft = _dataset_draft(drafts, Stage.COMBINE, dataset)
+def _plan_combine(drafts: Drafts, stage: Stage, dataset: Dataset, lists: _Lists) -> str:
+    draft = _dataset_draft(drafts, stage, dataset)
     for exposure in dataset.exposures:
         draft.take("PIXTABLE_REDUCED", f"{Stage.SCIPOST_PEREXPO}:{exposure.exposure}")
-    if offsets:
-        draft.take("OFFSET_LIST", offsets)
+    _shift(draft, dataset.exposures, lists)
     draft.static("FILTER_LIST")
-    draft.done(("DATACUBE_FINAL",))
+    return draft.done(("DATACUBE_FINAL",)).id

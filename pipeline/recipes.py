@@ -198,6 +198,8 @@ RECIPES = {
 }
 """By name."""
 
+_BY_SOURCES = (("srcmin", "3"), ("srcmax", "80"), ("threshold", "10"), ("fwhm", "5"))
+
 STAGES = {
     row.stage: row
     for row in (
@@ -249,12 +251,10 @@ STAGES = {
             "exposure",
             ("save", "filter"),
         ),
+        StageRow(Stage.ALIGN, "muse_exp_align", _BY_SOURCES, (Expected("OFFSET_LIST"),), "dataset"),
         StageRow(
-            Stage.ALIGN,
-            "muse_exp_align",
-            (("srcmin", "3"), ("srcmax", "80"), ("threshold", "10"), ("fwhm", "5")),
-            (Expected("OFFSET_LIST"),),
-            "dataset",
+            *(Stage.ALIGN_BYGROUP, "muse_exp_align", _BY_SOURCES, (Expected("OFFSET_LIST"),)),
+            "template of a dataset",
         ),
         StageRow(
             Stage.SCIPOST,
@@ -283,6 +283,35 @@ STAGES = {
             (),
             "dataset",
         ),
+        StageRow(
+            Stage.ALIGN_TARGET,
+            "muse_exp_align",
+            (*_BY_SOURCES, ("expmap", "TRUE")),
+            (Expected("OFFSET_LIST"), Expected("EXPOSURE_MAP")),
+            "target",
+            ("expmap",),
+        ),
+        StageRow(
+            Stage.COMBINE_TARGET,
+            "muse_exp_combine",
+            (("save", "cube"), ("filter", "white,Cousins_R")),
+            (),
+            "target",
+            ("save",),
+        ),
+        StageRow(
+            Stage.FINALISE,
+            "muse_scipost",
+            (
+                ("save", "cube"),
+                ("skymethod", "model"),
+                ("skymodel_fraction", "0.05"),
+                ("filter", "white,Cousins_R"),
+            ),
+            (),
+            "exposure",
+            ("save",),
+        ),
     )
 }
 """By stage, in the order of the workflow."""
@@ -300,11 +329,25 @@ ROWS = (*STAGES.values(), BY_REFERENCE, BY_HAND)
 PER_IFU = frozenset({Stage.BIAS, Stage.DARK, Stage.FLAT, Stage.WAVE, Stage.LSF, Stage.SCIBASIC})
 """Stages that call their recipe once an IFU: less memory, smaller blast radius, exact hits."""
 
-PER_EXPOSURE = frozenset({Stage.SCIBASIC, Stage.STANDARD, Stage.SKY, Stage.PREP_ALIGN, Stage.SCIPOST_PEREXPO})
+FINAL = (Stage.ALIGN_TARGET, Stage.COMBINE_TARGET, Stage.FINALISE)
+"""Stages that put whole targets together, one after the other."""
+
+ON_REQUEST = frozenset({Stage.ALIGN_BYGROUP, *FINAL})
+"""Stages that are planned only if the settings or a call ask for them."""
+
+PER_EXPOSURE = frozenset(
+    {
+        *(Stage.SCIBASIC, Stage.STANDARD, Stage.SKY, Stage.PREP_ALIGN),
+        *(Stage.SCIPOST_PEREXPO, Stage.FINALISE),
+    }
+)
 """Stages whose steps work on one exposure, and go by its name."""
 
 PER_DATASET = frozenset({Stage.ALIGN, Stage.SCIPOST, Stage.COMBINE})
 """Stages whose steps work on a dataset, and go by its name."""
+
+PER_TARGET = frozenset({Stage.ALIGN_TARGET, Stage.COMBINE_TARGET})
+"""Stages whose steps work on a target in one mode, and go by its name."""
 
 SKY_PRODUCTS = ("SKY_MASK", "SKY_IMAGE", "SKY_SPECTRUM", "SKY_LINES", "SKY_CONTINUUM")
 """Saved by muse_scipost for each exposure with `save=skymodel`."""
@@ -381,6 +424,10 @@ TYPICAL_S = {
         Stage.SCIPOST: 150,
         Stage.SCIPOST_PEREXPO: 60,
         Stage.COMBINE: 90,
+        Stage.ALIGN_BYGROUP: 1,
+        Stage.ALIGN_TARGET: 1,
+        Stage.COMBINE_TARGET: 90,
+        Stage.FINALISE: 60,
     }.items()
 }
 """Seconds a step takes with two IFUs and three raw frames: a first guess for the time left."""
@@ -391,6 +438,8 @@ TYPICAL_UNITS = {
     Stage.SCIBASIC: 2,
     **dict.fromkeys((Stage.STANDARD, Stage.SKY, Stage.PREP_ALIGN, Stage.SCIPOST_PEREXPO), 2),
     Stage.SCIPOST: 6,
-    **dict.fromkeys((Stage.ALIGN, Stage.COMBINE), 3),
+    Stage.FINALISE: 2,
+    **dict.fromkeys((Stage.ALIGN, Stage.ALIGN_BYGROUP, Stage.ALIGN_TARGET), 3),
+    **dict.fromkeys((Stage.COMBINE, Stage.COMBINE_TARGET), 3),
 }
 """Of what size that step is: raw frames or pixel tables, each IFU for itself, or images."""

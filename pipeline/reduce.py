@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,6 +17,7 @@ from pipeline.budget import budget
 from pipeline.calibrations import Sheet, sheets
 from pipeline.conduct import Conductor, Did, Event, Tools, failure
 from pipeline.config import Settings, load, spell
+from pipeline.drafts import Asked
 from pipeline.engine import Engine, RecipeImage
 from pipeline.engines.deferred import DeferredEngine
 from pipeline.errors import ConfigError, Exit, FramesError, Interrupted, Slip, UsageError
@@ -27,13 +28,13 @@ from pipeline.image import ImageLibrary, RecipeParameter
 from pipeline.layers import Arguments, Setter
 from pipeline.lock import Lock, read_lock, resolve_image
 from pipeline.locked import Locked, keep_lock
-from pipeline.model import Plan, Problem, Scan, Stage
+from pipeline.model import Plan, Problem, Scan, Scope, Stage
 from pipeline.packing import Unpacked
 from pipeline.parameters import effective
 from pipeline.plan import plan as make_plan
 from pipeline.policy import rule_with
 from pipeline.publish import folder
-from pipeline.recipes import STAGES
+from pipeline.recipes import FINAL, ON_REQUEST, STAGES
 from pipeline.record import software
 from pipeline.replacing import sweep_partial
 from pipeline.resolve import Resolver
@@ -41,7 +42,7 @@ from pipeline.rules import RULES
 from pipeline.scan import scan
 from pipeline.selections import selection_slips
 from pipeline.slips import parameter_slips, refusal
-from pipeline.stages import EVERYTHING, Only, narrowed, needed, stretch
+from pipeline.stages import EVERYTHING, Only, narrowed, needed, stage_of, stretch
 from pipeline.standing import Beginning, Relied
 from pipeline.tags import Kind
 from provenance.errors import StoreDamaged, StoreFull, StoreUnwritable
@@ -137,6 +138,7 @@ class Reduction:
         )
         self._arguments: dict[Stage, dict[str, str]] = {}
         self._illum: dict[Stage, bool] = {}
+        self._asked = Asked()
         self._argued_by = Setter.CALL
         self._set: tuple[Argument, ...] = ()
         self._may_pin = True
@@ -244,7 +246,42 @@ class Reduction:
     @property
     def arguments(self) -> Arguments:
         """Parameters that were given with calls."""
-        return Arguments(self._arguments, self._argued_by)
+        return Arguments(self._arguments, self._argued_by, self._asked.arguments)
+
+    def ask_for(self, stages: Iterable[Stage]) -> None:
+        """Plan stages that are not planned unless somebody asks for them; others are left as they are.
+
+        Parameters
+        ----------
+        stages : iterable of Stage
+            As a person named them; of those that put whole targets together one stands for all.
+        """
+        asked = ON_REQUEST.intersection(stages)
+        asked |= frozenset(FINAL) if asked.intersection(FINAL) else frozenset()
+        self._asked = replace(self._asked, stages=self._asked.stages | asked)
+
+    def argue(self, stage: Stage, target: str, dataset: str, **parameters: str | float | bool) -> None:
+        """Give parameters to the steps of a stage in one target, or in one of its datasets.
+
+        They hold for this object's later calls, and win over those for all targets.
+
+        Raises
+        ------
+        UsageError
+            A parameter that later stages rely on.
+        """
+        part = (Scope(stage, target=target, dataset=dataset), _spelled(stage, parameters))
+        self._asked = replace(self._asked, arguments=(*self._asked.arguments, part))
+
+    @property
+    def _is_as_configured(self) -> bool:
+        """Whether the settings alone decide, and no call asked for more."""
+        workflow, asked = self.settings.table.workflow, self._asked
+        is_set = {*(FINAL if workflow.finalise else ())}
+        is_set |= {Stage.ALIGN_BYGROUP} if workflow.align_by == "template" else set()
+        is_same = asked.align_by in ("", workflow.align_by)
+        is_argued = self._arguments or self._illum or asked.arguments
+        return is_same and asked.stages <= is_set and not is_argued
 
     def parameter_slips(self) -> tuple[Slip, ...]:
         """Check the recipe parameters of the settings against what the recipes of the image take."""
@@ -269,7 +306,9 @@ class Reduction:
         found = self.scan()
         _require_raw(found)
         return found, make_plan(
-            *(found, self.settings, self._arguments, self._illum), argued_by=self._argued_by
+            *(found, self.settings, self._arguments, self._illum),
+            argued_by=self._argued_by,
+            asked=self._asked,
         )
 
     def calibrations(self) -> tuple[Sheet, ...]:
@@ -388,8 +427,9 @@ class Reduction:
         if is_stopped:
             raise Interrupted("stopped on request", "run the same command again to carry on")
         remarks = plan.remarks
-        if self._arguments or self._illum:
-            remarks = (*remarks, f"{self.settings.lock.name} is left as it is: parameters came with the call")
+        if not self._is_as_configured:
+            what = "parameters came with the call" if self._arguments or self._illum else _ASKED
+            remarks = (*remarks, f"{self.settings.lock.name} is left as it is: {what}")
         elif error is None and locked is None:
             numerics = self.settings.table.clio.numerics
             keep_lock(self.settings.lock, plan, conductor.known, self.resolver, self.image, numerics)
@@ -406,7 +446,7 @@ class Reduction:
         beginning : Beginning
             From before this workspace was opened.
         """
-        if summary.ran or summary.failed or summary.blocked or self._arguments or self._illum:
+        if summary.ran or summary.failed or summary.blocked or not self._is_as_configured:
             return None
         files = [made.path for made in summary.products]
         for run in summary.believed:
@@ -442,6 +482,7 @@ class Reduction:
         RecipeFailed, FramesError
             Steps failed or are blocked; all others were done.
         """
+        self.ask_for(stage_of(name) for name in (first, last) if name)
         return self._checked(stretch(first, last), retry_failed=retry_failed)
 
     def run_bias(self) -> tuple[Made, ...]:
@@ -490,21 +531,36 @@ class Reduction:
         """Find the offsets of the exposures of each dataset."""
         return self._with(Stage.ALIGN, **parameters)
 
-    def run_scipost(self, offset_list: bool = True, **parameters: str | float | bool) -> tuple[Made, ...]:
+    def run_align_bygroup(self, **parameters: str | float | bool) -> tuple[Made, ...]:
+        """Find offsets within each template of a dataset; `run_scipost(offset_list="bygroup")` takes them."""
+        self.ask_for((Stage.ALIGN_BYGROUP,))
+        return self._with(Stage.ALIGN_BYGROUP, **parameters)
+
+    def run_scipost(
+        self, offset_list: bool | str = True, **parameters: str | float | bool
+    ) -> tuple[Made, ...]:
         """Reduce each dataset to a cube, its exposures shifted by the list that `align` made.
+
+        Parameters
+        ----------
+        offset_list : bool or str
+            `bydataset` or `bygroup`: whose list, for this and all later calls of this object; by default
+            as the settings say.
+        **parameters
+            Of the recipe.
 
         Raises
         ------
         FramesError
             There is no such list yet: run the alignment first.
         UsageError
-            `offset_list=False` contradicts the settings.
+            `offset_list=False` contradicts the settings, or it is no such word.
         """
         self._check_offsets(offset_list)
         return self._with(Stage.SCIPOST, **parameters)
 
     def run_scipost_perexpo(
-        self, offset_list: bool = True, **parameters: str | float | bool
+        self, offset_list: bool | str = True, **parameters: str | float | bool
     ) -> tuple[Made, ...]:
         """Reduce each exposure to a pixel table; raises as `run_scipost`."""
         self._check_offsets(offset_list)
@@ -515,6 +571,17 @@ class Reduction:
         return self._with(Stage.COMBINE, **parameters)
 
     combine_dataset = run_combine_dataset
+
+    def run_finalise(self, **parameters: str | float | bool) -> tuple[Made, ...]:
+        """Put whole targets together: aligned, combined, and a cube of each exposure on the same grid.
+
+        `parameters` are of the cubes of exposures. What comes before has to be made: up to `scipost_perexpo`.
+        """
+        self.ask_for(FINAL)
+        self._argue(Stage.FINALISE, **parameters)
+        return self._checked(FINAL)
+
+    finalise = run_finalise
 
     def made(self, events: Iterable[Event]) -> tuple[Made, ...]:
         """List the products of steps that ran or were hits."""
@@ -556,20 +623,26 @@ class Reduction:
 
     def _with(self, stage: Stage, **parameters: str | float | bool | None) -> tuple[Made, ...]:
         """Run a stage with parameters of its recipe; they hold for this object's later calls too."""
-        given = {name: spell(value) for name, value in parameters.items() if value is not None}
-        for name in STAGES[stage].fixed:
-            if name in given:
-                hint = "see [workflow] in clio.toml" if name == "filter" else ""
-                raise UsageError(f"{name} of {stage} is set by the workflow: later stages rely on it", hint)
-        self._arguments.setdefault(stage, {}).update(given)
+        self._argue(stage, **parameters)
         return self._checked((stage,))
+
+    def _argue(self, stage: Stage, **parameters: str | float | bool | None) -> None:
+        given = _spelled(stage, parameters)
+        if given:
+            self._arguments.setdefault(stage, {}).update(given)
 
     def _with_illum(self, stage: Stage, illum: bool | None) -> tuple[Made, ...]:
         if illum is not None:
             self._illum[stage] = illum
         return self._checked((stage,))
 
-    def _check_offsets(self, offset_list: bool) -> None:
+    def _check_offsets(self, offset_list: bool | str) -> None:
+        if isinstance(offset_list, str):
+            if offset_list not in _ALIGNED_BY:
+                known = " or ".join(_ALIGNED_BY)
+                raise UsageError(f"offset_list={offset_list!r} is no list of offsets", f"it is {known}")
+            self._asked = replace(self._asked, align_by=_ALIGNED_BY[offset_list])
+            offset_list = True
         wanted = self.settings.table.workflow.offset_list
         if offset_list != wanted:
             raise UsageError(
@@ -624,6 +697,21 @@ class Reduction:
         except (StoreDamaged, StoreFull, StoreUnwritable) as error:
             # Each step has its record; losing the word about the call must not hide how it ended.
             _log.warning("this call is not recorded: %s", error.message)
+
+
+_ALIGNED_BY = {"bydataset": "dataset", "bygroup": "template"}
+"""Lists of offsets, as methods name them and as the settings do."""
+_ASKED = "the call asked for more than the settings do"
+
+
+def _spelled(stage: Stage, parameters: Mapping[str, str | float | bool | None]) -> dict[str, str]:
+    """Write parameters as the recipe takes them; refuse those that later stages rely on."""
+    given = {name: spell(value) for name, value in parameters.items() if value is not None}
+    for name in STAGES[stage].fixed:
+        if name in given:
+            hint = "see [workflow] in clio.toml" if name == "filter" else ""
+            raise UsageError(f"{name} of {stage} is set by the workflow: later stages rely on it", hint)
+    return given
 
 
 def _require_raw(found: Scan) -> None:

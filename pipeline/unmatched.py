@@ -13,9 +13,12 @@ from provenance.model import OutputFile
 
 TAG = "UNMATCHED"
 """Of the product that stands for an exposure that was not matched: `UNMATCHED_<DATE-OBS>.fits`."""
-_REDUCED = {Stage.SCIPOST: "PIXTABLE_OBJECT", Stage.COMBINE: "PIXTABLE_REDUCED"}
+_REDUCED = {
+    Stage.SCIPOST: "PIXTABLE_OBJECT",
+    **dict.fromkeys((Stage.COMBINE, Stage.COMBINE_TARGET), "PIXTABLE_REDUCED"),
+}
 """What the stages that take many exposures take of each."""
-_LEAST = {Stage.SCIPOST: 1, Stage.COMBINE: 2}
+_LEAST = {Stage.SCIPOST: 1, Stage.COMBINE: 2, Stage.COMBINE_TARGET: 2}
 """How many they need."""
 
 
@@ -54,7 +57,7 @@ def without_unmatched(step: Step, made: Mapping[str, Maker]) -> Step:
     lost = tuple(sorted(e for output in found if (e := unmatched_exposure(output.tag, output.name))))
     if not lost:
         return step
-    if step.stage is Stage.SCIPOST_PEREXPO:
+    if step.stage in (Stage.SCIPOST_PEREXPO, Stage.FINALISE):
         return _refused(step, step.unit) if step.unit in lost else step
     tag = _REDUCED.get(step.stage)
     if tag is None:

@@ -81,7 +81,7 @@ _PARAMETERS: Mapping[str, str] = {
     "muse_create_sky": f"{_RANGE}fraction double 0.75\nignore double 0.05\nsampling double 0.3125",
     "muse_scipost": f"{_CUBE}{_RANGE}skymethod string model none,subtract-model,model,simple\n"
     "skymodel_fraction double 0.1\nautocalib string none none,deepfield,user\nastrometry bool TRUE",
-    "muse_exp_align": "srcmin int 5\nsrcmax int 80\nthreshold double 15\nfwhm double 5",
+    "muse_exp_align": "srcmin int 5\nsrcmax int 80\nthreshold double 15\nfwhm double 5\nexpmap bool FALSE",
     "muse_exp_combine": f"{_CUBE}lambdamin double 4000",
 }
 
@@ -509,6 +509,8 @@ class _Esorex:
             "FLUX_SCALE": [1.0] * len(rows),
         }
         yield "OFFSET_LIST.fits", "OFFSET_LIST", qc, [table("OFFSET_LIST", columns)]
+        if self._options["expmap"] == "TRUE":
+            yield "EXPOSURE_MAP.fits", "EXPOSURE_MAP", {}, [image("DATA", [10 * len(exposures)])]
         for number, (exposure, shift) in enumerate(zip(exposures, measured, strict=False), 1):
             sources = {"X": [10.0, 50.0, 90.0], "Y": [20.0, 80.0, 10.0]}
             sources |= {"RA": [10 - x / 18000 + shift for x in sources["X"]]}

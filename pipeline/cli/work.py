@@ -63,6 +63,7 @@ def plan(
 
     wanted = _stages(stages, first, last)
     with open_reduction(workspace) as reduction:
+        reduction.ask_for(_named(stages, first, last))
         reduction.set_parameters(parameters or ())
         planned = reduction.plan()
         every = reduction.forecast(planned, Only.named(target or (), dataset or ()))
@@ -160,6 +161,7 @@ def run(
         Reduction(settings, engine=engine) as reduction,
         watching(reduction.cancel, as_json=as_json) as listen,
     ):
+        reduction.ask_for(_named(stages, first, last))
         reduction.set_parameters(parameters or ())
         summary = reduction.run(
             *(wanted, listen, tuple(sys.argv), jobs),
@@ -244,6 +246,13 @@ def _bytes(memory: str) -> int | None:
     from pipeline.budget import bytes_of
 
     return bytes_of(memory)
+
+
+def _named(names: list[str] | None, first: str, last: str) -> "list[Stage]":
+    """List the stages that stand in the call."""
+    from pipeline.stages import stage_of
+
+    return [stage_of(name) for name in (*(names or ()), first, last) if name]
 
 
 def _forecast_document(found: "Forecast") -> dict[str, Any]:

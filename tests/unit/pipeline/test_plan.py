@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.config import FileTable, Settings
 from pipeline.model import Frame, Plan, ProductInput, Scan, Stage, Step
 from pipeline.plan import plan
-from pipeline.recipes import BY_HAND, BY_REFERENCE, PER_IFU, RECIPES, STAGES, TYPICAL_S
+from pipeline.recipes import BY_HAND, BY_REFERENCE, ON_REQUEST, PER_IFU, RECIPES, STAGES, TYPICAL_S
 from pipeline.rules import RULES
 
 ROOT = Path("/galaxy")
@@ -57,6 +57,7 @@ def test_a_whole_night_is_planned_without_a_problem() -> None:
         **{"bias": 2, "dark": 0, "flat": 2, "wave": 2, "lsf": 2, "twilight": 1, "scibasic": 8},
         **{"standard": 1, "sky": 1, "prep_align": 2, "align": 1, "scipost": 1, "scipost_perexpo": 2},
         **{"combine": 1},
+        **dict.fromkeys(ON_REQUEST, 0),
     }
     assert blocked(made) == {}
     assert made.problems == ()

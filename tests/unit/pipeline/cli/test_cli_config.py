@@ -184,7 +184,7 @@ def test_a_recipe_is_told_by_stage_and_overrides_apart(clio: Clio, night: Path) 
         ("0.3", 5, {}),
         ("0.4", 10, {"exposure": "2023-02-26T01:12:00.000"}),
     ]
-    assert dx[0]["stages"] == ["prep_align", "scipost", "scipost_perexpo"]
+    assert dx[0]["stages"] == ["prep_align", "scipost", "scipost_perexpo", "finalise"]
 
 
 @pytest.mark.parametrize(
