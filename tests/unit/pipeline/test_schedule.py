@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.schedule import After, Budget, Grant, Task, Work, run_tasks
@@ -154,6 +154,7 @@ class Ledger:
     starving=st.sets(st.integers(0, 11), max_size=4),
     jobs=st.integers(1, 5),
 )
+@example(needs=[90, 10, 6], edges=set(), starving=set(), jobs=3)
 @settings(deadline=None, max_examples=60)
 def test_what_runs_never_holds_more_memory_than_there_is(
     needs: list[int], edges: set[tuple[int, int]], starving: set[int], jobs: int
