@@ -181,7 +181,7 @@ def _observation(exposure: SimulatedExposure) -> Cards:
         ("ESO OBS START", iso(exposure.template_start)[:19], "Start of the observing block"),
         ("ESO OBS TPLNO", 1, "Template within the block"),
         ("ESO TPL ID", template, "Template"),
-        ("ESO TPL NAME", template.replace("_", " "), "Name of the template"),
+        ("ESO TPL NAME", template.removesuffix("LGS").replace("_", " "), "Name of the template"),
         ("ESO TPL START", iso(exposure.template_start)[:19], "Start of the template"),
         ("ESO TPL NEXP", exposure.template_size, "Exposures of the template"),
         ("ESO TPL EXPNO", exposure.template_number, "Exposure within the template"),

@@ -8,6 +8,7 @@ import pytest
 from pipeline.modes import MODES
 from pipeline.simulate import NightOptions
 from pipeline.simulate.detector import detector
+from pipeline.simulate.frames import header as as_fits
 from pipeline.simulate.headers import (
     dead_cards,
     effective_airmass,
@@ -231,3 +232,12 @@ def test_the_narrow_field_is_dithered_eight_times_less() -> None:
         moved = plane_offset_arcsec(other[1].ra_deg, other[1].dec_deg, one[1].ra_deg, one[1].dec_deg)
         assert moved == pytest.approx([offset / 8 for offset in moved_wide], abs=1e-3)
         assert other[1].error_west == pytest.approx(other[0].error_west / 8)
+
+
+@pytest.mark.parametrize("exposure", FULL_NIGHT, ids=lambda exposure: f"{exposure.name} {exposure.mode.name}")
+def test_every_card_fits_into_its_eighty_characters(exposure: SimulatedExposure) -> None:
+    """Astropy cuts a comment off, with a warning."""
+    written = as_fits(primary_cards(exposure))
+
+    assert [comment for _, _, comment in primary_cards(exposure)] == [card.comment for card in written.cards]
+    assert max(len(str(card)) for card in written.cards) == 80
