@@ -10,11 +10,13 @@ from photutils.utils.exceptions import NoDetectionsWarning
 from pipeline.reference.fit import Fit, Turn, fit
 from pipeline.reference.flux import Line, compare
 from pipeline.reference.image import Floats, Image, noise_of, onto, padded
-from pipeline.reference.match import find_place, stretched
+from pipeline.reference.match import Place, find_place, stretched
 from pipeline.reference.measured import Measured
 
 _SIGMA = 1 / 2.3548
 """Of a Gaussian whose width at half its height is 1."""
+_FLIPPED = 1.02
+"""How much better an image may fit when it is flipped: a field of one round galaxy fits as well."""
 _SIGNIFICANT = 6.0
 """Correlation in units of what noise alone brings about."""
 _BRIGHTEST = 30
@@ -22,7 +24,7 @@ _BRIGHTEST = 30
 _FEWEST = 3
 """Sources from which on it counts how many of them the reference has."""
 _HALF = 0.5
-"""Share of them that it must have."""
+"""Share of them that is too few."""
 _LEFT = 0.1
 """Pixels that may be left of an offset when it was applied, if its error is smaller."""
 _ANGLE_STEP = 0.5
@@ -91,13 +93,18 @@ def _measured(exposure: Image, reference: Image, options: Options) -> Measured:
     if np.isfinite(other).sum() < 30:
         return Measured("the reference does not show this part of the sky")
     sigma = options.fwhm * _SIGMA / exposure.scale
-    found = find_place(
-        *(stretched(grid.data, sigma), stretched(other, sigma)),
-        reach=options.search / exposure.scale,
-        overlap=options.overlap,
-        apart=3 * options.fwhm / exposure.scale,
-        angles=_angles(options),
-    )
+    plain, target = stretched(grid.data, sigma), stretched(other, sigma)
+
+    def placed(image: Floats) -> Place | None:
+        return find_place(
+            *(image, target),
+            reach=options.search / exposure.scale,
+            overlap=options.overlap,
+            apart=3 * options.fwhm / exposure.scale,
+            angles=_angles(options),
+        )
+
+    found = placed(plain)
     if found is None:
         return Measured(f"the reference shows less than {options.overlap:.0%} of it")
     start = Turn(found.dx, found.dy, found.turned)
@@ -110,7 +117,12 @@ def _measured(exposure: Image, reference: Image, options: Options) -> Measured:
     told = _with_agreement(told, grid.data, other, fitted, sigma)
     told = _with_sources(told, grid, other, fitted.turn, options)
     strayed = float(np.hypot(fitted.turn.dx - found.dx, fitted.turn.dy - found.dy)) * exposure.scale
-    return replace(told, fault=_fault(told, line, strayed, options, _significance(told, grid.data, sigma)))
+    fault = _fault(told, line, strayed, options, _significance(told, grid.data, sigma))
+    if not fault:
+        flipped = [p.correlation for p in map(placed, (plain[:, ::-1], plain[::-1], plain[::-1, ::-1])) if p]
+        if max(flipped, default=0.0) > _FLIPPED * found.correlation:
+            fault = "it fits better when it is flipped: it is mirrored, or turned round"
+    return replace(told, fault=fault)
 
 
 def _angles(options: Options) -> Floats:
@@ -221,7 +233,7 @@ def _fault(told: Measured, line: Line, strayed: float, options: Options, signifi
         )
     if told.distinct < options.distinct:
         return f"another place fits nearly as well (ratio {told.distinct:.2f}, at least {options.distinct:g})"
-    if told.sources >= _FEWEST and told.matched < _HALF * told.sources:
+    if told.sources >= _FEWEST and told.matched <= _HALF * told.sources:
         return f"only {told.matched} of {told.sources} sources lie where the reference has them"
     error = max(told.east_error, told.north_error)
     if not error <= options.max_error:

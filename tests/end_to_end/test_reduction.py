@@ -5,11 +5,16 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.io import fits
 
+from pipeline.reference.image import read_image
+from pipeline.reference.measure import Options, measure
+from pipeline.reference.offsets import read_list
 from pipeline.simulate import compare_offsets, compare_with_truth
 from tests.end_to_end.commands import Done, Reduced, Replayed, new_workspace
 
@@ -186,6 +191,56 @@ def test_scipost_without_its_offset_list_is_refused_with_what_to_run_first(reduc
     assert done.exit_status == 3
     assert done.ran == []
     assert "run align first" in json.loads(done.stderr.splitlines()[-1])["error"]["message"]
+
+
+def test_alignment_by_reference_agrees_with_the_recipe_and_the_truth(
+    reduced: Reduced, night: Path, clio: Clio
+) -> None:
+    """F7: to 0.03 arcsec, on images that the recipes made; made again it gives the same bytes."""
+    theirs = read_list(Path(reduced.product("align", "OFFSET_LIST")["path"]))
+    edit(reduced.folder, "[recipes.muse_standard]", f"{BY_REFERENCE}[recipes.muse_standard]")
+    try:
+        done = reduced.run("align")
+        made = next(product for product in done.summary["products"] if product["tag"] == "OFFSET_LIST")
+        ours, path = read_list(Path(made["path"])), Path(made["path"])
+        found = compare_offsets(path, night / "truth.json")
+        replay = clio("replay", f"align:{made['unit']}", "--json", cwd=reduced.folder)
+    finally:
+        edit(reduced.folder, BY_REFERENCE, "")
+        reduced.run("align")
+
+    assert done.exit_status == 0, done.stderr
+    assert done.ran == [f"align:{made['unit']}"]
+    assert max(offset.residual_arcsec for offset in found) < 0.03
+    assert [(row.east, row.north) for row in ours] == [
+        pytest.approx((row.east, row.north), abs=0.03) for row in theirs
+    ]
+    assert replay.exit_status == 0, replay.stderr
+    assert replay.document["sameness"] == "identical"
+
+
+def test_flux_scale_is_right_on_images_that_the_recipes_made_and_a_flipped_one_is_refused(
+    reduced: Reduced,
+) -> None:
+    """To 1 %; the field of two IFUs is 12 times as wide as it is high (F31)."""
+    first, second = [
+        read_image(Path(product["path"]))
+        for product in reduced.summary["products"]
+        if (product["stage"], product["tag"]) == ("prep_align", "IMAGE_FOV")
+    ][:2]
+    options = Options(search=4.0)
+    dimmed = replace(first, data=0.8 * first.data + 2.0)
+    turns = (np.s_[:, ::-1], np.s_[::-1], np.s_[::-1, ::-1])
+    flipped = [replace(second, data=second.data[turn].copy()) for turn in turns]
+
+    told = measure(second, dimmed, options)
+    assert told.fault == ""
+    assert told.flux_scale == pytest.approx(0.8, rel=0.01)
+    assert told.background == pytest.approx(-2.0 / 0.8, abs=0.3)
+    assert all(measure(image, first, options).fault for image in flipped)
+
+
+BY_REFERENCE = '[workflow]\nalign = "reference"\n\n'
 
 
 def test_trace_leads_from_the_cube_to_the_raw_frames(reduced: Reduced, night: Path, clio: Clio) -> None:
