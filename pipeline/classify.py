@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pipeline import keywords as kw
 from pipeline.fitsfile import Hdu, Header
-from pipeline.model import Chip, Frame, Problem
+from pipeline.model import UNNAMED, Chip, Frame, Problem
 from pipeline.modes import MODES, mode_of
 from pipeline.structure import STATICS, header_fault
-from pipeline.tags import ON_SKY, RAW_TAGS, Kind
+from pipeline.tags import ON_SKY, RAW_TAGS, TELLURIC, Kind
 
 _RAW_TAGS = {(catg, type_): rule.tag for rule in RAW_TAGS for catg in rule.categories for type_ in rule.types}
 _LAMPS = {"CU-LAMP-Ne": "Ne", "CU-LAMP-Xe": "Xe", "CU-LAMP-HgCd": "HgCd"}
@@ -40,7 +40,7 @@ def classify(path: Path, size: int, hdus: tuple[Hdu, ...]) -> Frame | Problem:
     if kw.DPR_TYPE in missing or kw.DPR_CATG in missing:
         return Problem(str(path), f"{missing[0]} is missing and so is {kw.PRO_CATG}: no tag can be given")
     key = (str(primary[kw.DPR_CATG]), str(primary[kw.DPR_TYPE]))
-    tag = _RAW_TAGS.get(key)
+    tag = _RAW_TAGS.get(key) or (TELLURIC if key[0] == "CALIB" and "TELLU" in key[1] else None)
     if tag is None:
         return Problem(str(path), f"no tag is known for {kw.DPR_CATG} = {key[0]}, {kw.DPR_TYPE} = {key[1]}")
     if tag in ON_SKY:
@@ -54,7 +54,7 @@ def classify(path: Path, size: int, hdus: tuple[Hdu, ...]) -> Frame | Problem:
     if isinstance(chips, str):
         return Problem(str(path), chips)
     try:
-        return _frame(path, size, tag, Kind.RAW, primary, chips)
+        return _frame(path, size, tag, Kind.RAW, primary, chips, _dead(hdus, chips))
     except ValueError as error:
         return Problem(str(path), f"{tag} with {error}")
 
@@ -85,11 +85,21 @@ def _static(path: Path, size: int, hdus: tuple[Hdu, ...], primary: Header) -> Fr
         return Problem(str(path), f"{tag} with {error}")
 
 
+def _dead(hdus: tuple[Hdu, ...], live: tuple[Chip, ...]) -> tuple[int, ...]:
+    """Find the IFUs whose extension holds no live detector."""
+    there = {int(hdu.name[4:]) for hdu in hdus[1:] if _is_channel(hdu)}
+    return tuple(sorted(there - {chip.ifu for chip in live}))
+
+
+def _is_channel(hdu: Hdu) -> bool:
+    return hdu.name.startswith("CHAN") and hdu.name[4:].isdigit()
+
+
 def _chips(hdus: tuple[Hdu, ...]) -> tuple[Chip, ...] | str:
     """Find the live detectors, or say what is wrong with them."""
     chips = []
     for hdu in hdus[1:]:
-        if not (hdu.name.startswith("CHAN") and hdu.name[4:].isdigit()):
+        if not _is_channel(hdu):
             continue
         header = {**hdus[0].header, **hdu.header}
         if header.get(kw.DET_CHIP_LIVE) is False or hdu.data_size == 0:
@@ -103,8 +113,17 @@ def _chips(hdus: tuple[Hdu, ...]) -> tuple[Chip, ...] | str:
     return tuple(sorted(chips, key=lambda chip: chip.ifu))
 
 
-def _frame(path: Path, size: int, tag: str, kind: Kind, header: Header, chips: tuple[Chip, ...]) -> Frame:
+def _frame(
+    path: Path,
+    size: int,
+    tag: str,
+    kind: Kind,
+    header: Header,
+    chips: tuple[Chip, ...],
+    dead: tuple[int, ...] = (),
+) -> Frame:
     mode = _text(header, kw.INS_MODE)
+    nameless = UNNAMED if kind is Kind.RAW else ""
     return Frame(
         path=path,
         tag=tag,
@@ -122,10 +141,12 @@ def _frame(path: Path, size: int, tag: str, kind: Kind, header: Header, chips: t
         exptime_s=_number(header, kw.EXPTIME) or 0.0,
         template=_text(header, kw.TPL_START),
         block=_text(header, kw.OBS_ID),
-        target=_text(header, kw.OBS_TARG_NAME) or _text(header, kw.OBJECT),
+        target=_text(header, kw.OBS_TARG_NAME) or _text(header, kw.OBJECT) or nameless,
         lamp=_lamp(header),
         temperature_c=_number(header, kw.INS_TEMP7),
         airmass=_mean(_number(header, kw.TEL_AIRM_START), _number(header, kw.TEL_AIRM_END)),
+        template_length=int(_number(header, kw.TPL_NEXP) or 0),
+        dead=dead,
     )
 
 

@@ -47,6 +47,11 @@ def doubts(steps: Iterable[Step], rules: Mapping[str, Rule]) -> tuple[str, ...]:
 def _lack(tag: str, choices: list[Association]) -> str:
     rejected = (f"nearest: {choice.rejected[0]}" for choice in choices if choice.rejected)
     nearest = next(rejected, "there is none")
+    if tag == "SKY_CONTINUUM" and choices[0].level:
+        return (
+            f"no SKY exposure for {_counted(len(choices))}: the sky is taken {choices[0].reason}, level "
+            f"{choices[0].level}, too much of it where an object fills the field; {nearest}"
+        )
     return f"no {tag} for {_counted(len(choices))}, done without; {nearest}"
 
 

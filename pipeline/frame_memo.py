@@ -85,4 +85,5 @@ def _from_text(path: Path, text: str) -> Frame | None:
         return None
     kind, chips, values = body
     known = dict(zip(_PLAIN, values, strict=True))
+    known["dead"] = tuple(known["dead"])
     return Frame(path=path, kind=Kind(kind), chips=tuple(Chip(*chip) for chip in chips), **known)

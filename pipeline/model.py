@@ -10,6 +10,10 @@ CALIBRATIONS = "calibrations"
 """Where products that belong to no target are filed."""
 
 
+UNNAMED = "unnamed"
+"""Target of an exposure whose header names none."""
+
+
 class Stage(StrEnum):
     """The stages of the workflow, in the order in which they run."""
 
@@ -98,6 +102,10 @@ class Frame:
     """ESO INS TEMP7 VAL."""
     airmass: float | None
     """Mean of start and end."""
+    template_length: int = 0
+    """ESO TPL NEXP: exposures that the template was to have; 0 if it does not say."""
+    dead: tuple[int, ...] = ()
+    """IFUs whose extension is there without a live detector."""
 
     @property
     def ifus(self) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from pipeline.doubts import doubts
 from pipeline.drafts import Asked, Draft, Drafts
 from pipeline.layers import Setter
 from pipeline.model import CALIBRATIONS, Frame, Plan, Problem, Scan, Stage, Template
+from pipeline.oddities import oddities
 from pipeline.postprocess import idle_edits, on_sky, pixtable, plan_dataset, plan_target, profiles, response
 from pipeline.recipes import FINAL
 from pipeline.rules import RULES
@@ -82,7 +83,8 @@ def plan(
     remarks += idle_edits(drafts)
     order = {stage: number for number, stage in enumerate(Stage)}
     steps = sorted(drafts.steps.values(), key=lambda step: order[step.stage])
-    said = (*found.remarks, *excluded, *unplaced, *doubts(steps, RULES), *filter(None, remarks))
+    odd = oddities(kept, steps, darks=settings.table.workflow.dark)
+    said = (*found.remarks, *excluded, *unplaced, *odd, *doubts(steps, RULES), *filter(None, remarks))
     return Plan(tuple(steps), (*found.problems, *problems), said)
 
 

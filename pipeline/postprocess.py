@@ -20,6 +20,11 @@ MODELS_OF_SKY = ("model", "subtract-model")
 them unread, and they would be no part of what its products are made from."""
 
 
+FIELD_LEVEL = 2
+FIELD_REASON = "from the darkest part of the field itself"
+"""How the sky of an exposure is had without a SKY exposure; ESO's manual, muse_scipost."""
+
+
 def pixtable(exposure: Frame) -> str:
     """Name the tag of an exposure's pixel table."""
     return f"PIXTABLE_{exposure.tag}"
@@ -167,6 +172,8 @@ def _sky_of(draft: Draft) -> None:
     """Give the sky of the nearest SKY exposure; without one the field's own sky is fitted."""
     found = draft.master("SKY_CONTINUUM", None, ("SKY_LINES",))
     if not found.chosen:
+        at = draft.associations.index(found)
+        draft.associations[at] = replace(found, level=FIELD_LEVEL, reason=FIELD_REASON)
         draft.static("SKY_LINES")
     elif draft.wanted.mode not in AO_MODES:  # with lasers on the continuum makes the fit poor
         draft.take("SKY_CONTINUUM", draft.drafts.shelves.step("SKY_CONTINUUM", None, found.chosen))

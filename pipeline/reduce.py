@@ -44,6 +44,7 @@ from pipeline.selections import selection_slips
 from pipeline.slips import parameter_slips, refusal
 from pipeline.stages import EVERYTHING, Only, narrowed, needed, stage_of, stretch
 from pipeline.standing import Beginning, Relied
+from pipeline.strict import refuse_problems
 from pipeline.tags import Kind
 from provenance.errors import StoreDamaged, StoreFull, StoreUnwritable
 from provenance.model import Invocation, Run, StepOutcome
@@ -348,6 +349,7 @@ class Reduction:
         only: Only = EVERYTHING,
         retry_failed: bool = False,
         as_locked: AsLocked = AsLocked.NO,
+        is_strict: bool = False,
     ) -> Summary:
         """Run stages; whatever is known is not run again.
 
@@ -372,6 +374,8 @@ class Reduction:
         as_locked : AsLocked
             Whether to do what `clio.lock` says and nothing else. Then the lock is left as it is; else it is
             written if all went well, unless parameters were given with a call.
+        is_strict : bool
+            Whether to begin nothing if a frame cannot be used, or a step that is wanted cannot run.
 
         Returns
         -------
@@ -397,7 +401,10 @@ class Reduction:
         lock = read_lock(self.settings.lock)  # if it is damaged it is said now, and not hours later
         plan = self.plan()
         part = narrowed(plan, only)
-        refuse_idle(self._set, needed(part, wanted))
+        steps = needed(part, wanted)
+        refuse_idle(self._set, steps)
+        if is_strict:
+            refuse_problems(plan, steps.values())
         locked = self._held_against(lock, as_locked, plan, wanted)
         invocation = self.store.new_run_id()
         table = self.settings.table.clio

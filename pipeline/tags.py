@@ -46,5 +46,15 @@ RAW_TAGS = (
 )
 """Types are compared whole: `FLAT,LAMP,ILLUM` is not a FLAT."""
 
+TELLURIC = "TELLURIC"
+"""Tag of a telluric standard: any ESO DPR TYPE with TELLU in it, as ESO's workflow has it (`%TELLU%`)."""
+
+NOT_USED = {
+    "ASTROMETRY": "the astrometric solution is a static calibration, ASTROMETRY_WCS",
+    "MASK": "the geometry is a static calibration, GEOMETRY_TABLE",
+    TELLURIC: "the telluric correction comes from the standard star, STD_TELLURIC",
+}
+"""Raw frames that are known and no part of this workflow, each with what is used instead."""
+
 ON_SKY = frozenset(rule.tag for rule in RAW_TAGS if rule.is_on_sky)
 """Tags of raw frames that look at the sky."""

@@ -40,6 +40,9 @@ DPR = {
 }
 """ESO DPR CATG and TYPE of each tag."""
 
+IN_THREES = ("BIAS", "DARK", "FLAT", "ARC", "ARC_LSF", "SKYFLAT")
+"""Tags of which the tiny night has three in a template."""
+
 LAMPS = {"Ne": 3, "Xe": 4, "HgCd": 5}
 """Number of the shutter and the lamp."""
 
@@ -206,7 +209,7 @@ def raw_cards(tag: str, mjd: float, *, start: float | None = None, lamp: str = "
         "ESO DET BINX": 1,
         "ESO DET BINY": 1,
         "ESO TPL START": date_of(mjd if start is None else start)[:19],
-        "ESO TPL NEXP": 3,
+        "ESO TPL NEXP": 3 if tag in IN_THREES else 1,
         "ESO OBS ID": BLOCK_ID,
         "ESO OBS TARG NAME": TARGET,
     }

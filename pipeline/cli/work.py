@@ -104,6 +104,9 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed with the same inputs before.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Run nothing if a frame cannot be used or a step cannot run.")
+    ] = False,
     locked: Annotated[
         bool, typer.Option("--locked", help="Do what clio.lock says and nothing else; leave it as it is.")
     ] = False,
@@ -127,6 +130,9 @@ def run(
     Parameters of --set win over clio.toml for this call and are recorded as of the command line; clio.lock
     then stays as it is. One that has no part in what is run is refused.
 
+    What cannot be used or done is said and left out, and the rest goes on. With --strict nothing is begun
+    then, and the exit code is 3.
+
     With --target or --dataset only these are reduced, with the calibrations that they need.
 
     Example: `clio run --last prep_align --jobs 8 --memory 32GB --target "NGC 300"`
@@ -144,7 +150,11 @@ def run(
     folder = find_workspace(workspace)
     if locked and parameters:
         raise UsageError("--locked and --set exclude each other", "the lock says every parameter")
-    if not as_json and not locked and not parameters and (standing := recall(folder, asked)) is not None:
+    if (
+        not as_json
+        and not (locked or strict or parameters)
+        and (standing := recall(folder, asked)) is not None
+    ):
         for remark in standing.remarks:
             OUTPUT.say(remark)
         _print_nothing_to_run(standing.hits, time.monotonic() - began)
@@ -169,6 +179,7 @@ def run(
             only=only,
             retry_failed=retry_failed,
             as_locked=as_locked,
+            is_strict=strict,
         )
         relied = None if locked else reduction.relied(summary, beginning)
         if relied is not None:

@@ -228,7 +228,10 @@ def test_f13_without_a_sky_exposure_the_sky_of_the_field_is_taken_and_this_is_sa
     assert "skymethod" not in seen.options  # the default: model
     assert "SKY_LINES" in dict(seen.names)
     assert "SKY_CONTINUUM" not in dict(seen.names)
-    assert "no SKY_CONTINUUM for 5 steps, done without; there is none" in summary.remarks
+    assert (
+        "no SKY exposure for 5 steps: the sky is taken from the darkest part of the field itself, level 2, "
+        "too much of it where an object fills the field; there is none"
+    ) in summary.remarks
 
 
 def test_f14_frames_that_cannot_be_used_are_listed_each_with_its_reason(narrow: Workspace) -> None:

@@ -90,7 +90,8 @@ def test_f09_an_illum_of_40_days_ago_is_not_used_and_this_is_said() -> None:
     made = planned(shifted("ILLUM", -40))
 
     assert not any(given(step, "ILLUM") for step in made.steps)
-    (said,) = (remark for remark in made.remarks if "ILLUM" in remark)
+    assert "ILLUM: 1 frame is not used: chosen for no exposure" in made.remarks
+    (said,) = (remark for remark in made.remarks if "no ILLUM" in remark)
     assert said == (
         "no ILLUM for 9 steps, done without; "
         "nearest: 2023-01-17T00:28:48.000: 39.9 d away, at most 12.0 h allowed"
