@@ -159,12 +159,13 @@ class Shelf:
         """Go outwards in time, keep the two best, stop where no better one can come."""
         for candidate in outwards:
             distance_s = _distance_s(wanted, candidate)
-            if len(best) > 1 and not _may_beat(best[1][0], rule, wanted, candidate, distance_s):
-                return
             self.looked_at += 1
             if rule.level(distance_s) is None and not rule.is_named:
                 return
-            rank = _rank(rule, wanted, candidate, distance_s)
+            bound = _bound(rule, wanted, candidate, distance_s)
+            if len(best) > 1 and bound > best[1][0][:4]:
+                return
+            rank = _rank(rule, wanted, candidate, bound)
             if rule.max_level is None or rank.level <= rule.max_level:
                 bisect.insort(best, (rank, candidate), key=_first)
                 del best[2:]
@@ -239,16 +240,19 @@ def _sides(rule: Rule, wanted: Wanted, bin_: list[Candidate]) -> tuple[Iterable[
     return (past,) if rule.is_before_only else (past, future)
 
 
-def _may_beat(rank: _Rank, rule: Rule, wanted: Wanted, candidate: Candidate, distance_s: int) -> bool:
-    """Tell whether a candidate, or one further out on its side, could be better than one of that rank."""
+_Bound = tuple[int, int, bool, int]
+"""Group, level, whether it is later, distance: as a rank begins."""
+
+
+def _bound(rule: Rule, wanted: Wanted, candidate: Candidate, distance_s: int) -> _Bound:
+    """Say how good a candidate, or one further out on its side, is at best: by its distance alone."""
     level = rule.level(distance_s)
-    bound = (
+    return (
         _group(rule, candidate, distance_s),
         rule.poorest if level is None else level,
         _is_later(rule, wanted, candidate),
         distance_s,
     )
-    return bound <= rank[:4]
 
 
 def _group(rule: Rule, candidate: Candidate, distance_s: int) -> int:
@@ -263,10 +267,10 @@ def _is_later(rule: Rule, wanted: Wanted, candidate: Candidate) -> bool:
     return rule.prefers_past and (age_s(wanted.mjd, candidate.mjd) or 0) > 0
 
 
-def _rank(rule: Rule, wanted: Wanted, candidate: Candidate, distance_s: int) -> _Rank:
+def _rank(rule: Rule, wanted: Wanted, candidate: Candidate, bound: _Bound) -> _Rank:
     """Say how good a candidate is that can be used."""
-    level = rule.level(distance_s)
-    if level is None or crossed(rule, wanted.mjd, candidate.mjd):
+    group, level, is_later, distance_s = bound
+    if rule.may_cross and crossed(rule, wanted.mjd, candidate.mjd):
         level = rule.poorest
     if candidate.mjd is None or wanted.mjd is None:
         level = min(1, rule.poorest)
@@ -278,7 +282,7 @@ def _rank(rule: Rule, wanted: Wanted, candidate: Candidate, distance_s: int) -> 
     if _inconsistent(rule, wanted, candidate):
         level = min(level + 1, rule.poorest)
     return _Rank(
-        *(_group(rule, candidate, distance_s), level, _is_later(rule, wanted, candidate), distance_s),
+        *(group, level, is_later, distance_s),
         airmass=(candidate.frame.airmass or 9.9) if rule.prefers_low_airmass else 0.0,
         mjd=candidate.mjd or 0.0,
         name=candidate.name,
@@ -333,7 +337,8 @@ def _against(rule: Rule, wanted: Wanted, candidate: Candidate) -> str:
         return f"{in_words(distance_s)} away, at most {window_in_words(rule)} allowed"
     if candidate.fault:
         return candidate.fault
-    level, most = _rank(rule, wanted, candidate, distance_s).level, rule.max_level
+    rank, most = _rank(rule, wanted, candidate, _bound(rule, wanted, candidate, distance_s)), rule.max_level
+    level = rank.level
     accepted = "" if most is None or level <= most else f", at most {most} accepted"
     return f"{_reason(rule, wanted, candidate)}, level {level}{accepted}"
 

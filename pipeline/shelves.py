@@ -52,6 +52,10 @@ class Shelves:
             self._steps.setdefault((tag, ifu, candidate.name), step)
             self._number(place, candidate)
 
+    def forget(self) -> None:
+        """Forget what was chosen, so that it is chosen again; for measuring."""
+        self._found.clear()
+
     def has(self, tag: str) -> bool:
         """Tell whether there is a shelf of a tag for all IFUs."""
         return (tag, None) in self._shelves
