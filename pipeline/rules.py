@@ -335,5 +335,13 @@ def differing(rule: Rule, wanted: Frame, candidate: Frame, ifu: int | None) -> s
     return ""
 
 
+def chip_of(frame: Frame, ifu: int) -> str:
+    """Name the detector of an IFU; empty if it is not live."""
+    chips = frame.chips
+    if len(chips) >= ifu and chips[ifu - 1].ifu == ifu:  # as it is where all IFUs are live
+        return f"{chips[ifu - 1].name}/{chips[ifu - 1].id}"
+    return next((f"{c.name}/{c.id}" for c in chips if c.ifu == ifu), "")
+
+
 def _chips(frame: Frame, ifu: int | None) -> str:
-    return " ".join(f"{c.name}/{c.id}" for c in frame.chips if ifu is None or c.ifu == ifu)
+    return " ".join(f"{c.name}/{c.id}" for c in frame.chips) if ifu is None else chip_of(frame, ifu)

@@ -7,7 +7,7 @@ all others with the same candidates; it is made once.
 from collections.abc import Iterable
 
 from pipeline.model import Frame
-from pipeline.rules import Rule
+from pipeline.rules import Rule, chip_of
 from pipeline.shelf import Candidate, Choice, Shelf, Wanted
 
 _EMPTY = -1
@@ -99,4 +99,4 @@ class Shelves:
 
 def _chip(frame: Frame, ifu: int | None) -> str:
     """Name the detector of an IFU; empty if no IFU is meant."""
-    return "" if ifu is None else next((f"{c.name}/{c.id}" for c in frame.chips if c.ifu == ifu), "none")
+    return "" if ifu is None else chip_of(frame, ifu)
