@@ -10,7 +10,7 @@ from fakes import DIGEST, install_image
 from test_docs_json import documented, paths
 from typer.testing import Result
 
-from pipeline.errors import Exit, ImageError, UsageError
+from pipeline.errors import ConfigError, Exit, ImageError, UsageError
 
 Clio = Callable[..., Result]
 
@@ -93,13 +93,14 @@ def test_what_the_workspace_sets_is_told_with_its_line(clio: Clio, cache: Path, 
     assert "\norder = 5  (int)\n    set: 7 by clio.toml, line 2, for flat\n" in shown
 
 
-def test_a_line_without_effect_says_so(clio: Clio, cache: Path, tmp_path: Path) -> None:
+def test_a_line_without_effect_is_refused(clio: Clio, cache: Path, tmp_path: Path) -> None:
     text = '[[override]]\nwhere = { stage = "prep_align" }\nrecipes.muse_scipost.save = "cube"\n'
     (tmp_path / "clio.toml").write_text(text)
 
-    shown = clio("params", "muse_scipost").stdout
+    result = clio("params", "muse_scipost")
 
-    assert "for no stage: the workflow keeps its own, only stage prep_align" in " ".join(shown.split())
+    assert isinstance(result.exception, ConfigError)
+    assert "line 3: save of prep_align is set by the workflow" in result.exception.message
 
 
 def test_nothing_is_wider_than_a_narrow_terminal(
@@ -158,6 +159,7 @@ def test_two_images_are_compared_recipe_by_recipe(clio: Clio, newer: Path) -> No
         "  edgefrac: removed, default was 0.5",
         "  smooth: added, default 6",
         "muse_new 2.9.0: added",
+        "2 recipes clio 1: the same parameters",
         "10 recipes 2.8.7: the same parameters",
     ]
 
