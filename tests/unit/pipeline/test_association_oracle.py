@@ -232,7 +232,8 @@ class Oracle:
             for c in self.exposures("SKY")
             if self.response(c.frame, c.mjd)[0] and all(self.lsf(c.frame, c.mjd, i)[0] for i in IFUS)
         ]
-        return self.best("SKY_CONTINUUM", wanted, mjd, skies, penalty=penalty)
+        found = self.best("SKY_CONTINUUM", wanted, mjd, skies, penalty=penalty)
+        return found if found[0] else ("", 2)  # the field itself, which is of level 2
 
     def static(self, tag: str, wanted: Frame, mjd: float) -> Found:
         there = [Candidate(f.path.name, f, f.mjd or 0) for f in self.frames if f.tag == tag]
