@@ -17,10 +17,7 @@ from tests.faults.calls import why_not
 from tests.faults.catalogue import EVERY, FAULTS
 from tests.faults.nursery import Nursery
 from tests.faults.trials import choose, count
-
-pytest.register_assert_rewrite("tests.faults.yard")  # so that a failure says what was found
-
-from tests.faults.yard import Yard  # noqa: E402
+from tests.faults.yard import Yard
 
 SEED = os.environ.get("CLIO_FAULTS_SEED", "1")
 SAMPLE = os.environ.get("CLIO_FAULTS_SAMPLE", "1")
