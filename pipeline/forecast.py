@@ -98,7 +98,8 @@ def forecast(
     """
     if step.problems:
         return Forecast(step, Outcome.BLOCKED, tuple(problem.reason for problem in step.problems))
-    made = {id_: up.run for id_, up in before.items() if id_ in step.upstream and up.run and up.is_hit}
+    ready = ((id_, before[id_]) for id_ in step.upstream if id_ in before)
+    made = {id_: up.run for id_, up in ready if up.run and up.is_hit}
     step = without_unmatched(step, made)
     if step.problems:
         return Forecast(step, Outcome.BLOCKED, tuple(problem.reason for problem in step.problems))

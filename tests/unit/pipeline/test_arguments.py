@@ -36,6 +36,7 @@ def test_an_argument_of_a_stage_wins_over_one_of_its_recipe_and_the_later_over_t
         Stage.PREP_ALIGN: {"dx": "2"},
         Stage.SCIPOST: {"dx": "3", "filter": "a=b"},
         Stage.SCIPOST_PEREXPO: {"dx": "2"},
+        Stage.FINALISE: {"dx": "2"},
     }
 
 

@@ -260,7 +260,7 @@ def test_another_calibration_is_told_with_the_reasons_for_either(both: Both) -> 
     assert root.cause.text == f"MASTER_BIAS is of bias:{nearer}:01, not of {BIAS_STEP}"
     (why,) = root.cause.causes
     assert (why.old, why.new) == (BIAS, nearer)
-    assert why.text == f"MASTER_BIAS: {BIAS} (28 min away) -> {nearer} (13 min away)"
+    assert why.text == f"MASTER_BIAS: {BIAS} (29 min away) -> {nearer} (14 min away)"
 
 
 def test_the_same_reduction_in_two_stores_is_the_same(both: Both) -> None:

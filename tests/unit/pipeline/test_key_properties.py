@@ -28,7 +28,6 @@ from pipeline.environment import environment, settled
 from pipeline.fitsdigest import digest_file
 from pipeline.fitsfile import read_hdus
 from pipeline.forecast import Forecast
-from pipeline.host import cores
 from pipeline.image import ImageLibrary
 from pipeline.image.recipes import RecipeParameter, parameters_to_json
 from pipeline.model import FrameInput, ProductInput, Step
@@ -165,7 +164,7 @@ def test_the_environment_of_an_action_is_that_of_the_process_but_for_the_clock(n
         given = {name: value for name, value in run.environment if name not in clock}
 
         told = night.jobs[f"{run.stage}:{run.unit}"].action.environment
-        assert given == dict(settled(told, cores()))
+        assert given == dict(settled(told, run.threads))
 
 
 def test_an_action_names_its_inputs_by_role_name_and_data_digest_in_the_order_they_are_given(

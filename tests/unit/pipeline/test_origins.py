@@ -24,6 +24,7 @@ def test_the_workflow_says_for_which_stages_it_sets_a_parameter() -> None:
         (Setter.WORKFLOW, "cube", (Stage.PREP_ALIGN,)),
         (Setter.WORKFLOW, "cube,skymodel,individual", (Stage.SCIPOST,)),
         (Setter.WORKFLOW, "individual", (Stage.SCIPOST_PEREXPO,)),
+        (Setter.WORKFLOW, "cube", (Stage.FINALISE,)),
     ]
 
 
@@ -41,7 +42,7 @@ def test_a_line_of_the_settings_is_named_and_the_stages_it_reaches(tmp_path: Pat
     assert of("lambdamin", found) == [
         Setting(
             *("lambdamin", "4750", Setter.SETTINGS),
-            stages=(Stage.PREP_ALIGN, Stage.SCIPOST, Stage.SCIPOST_PEREXPO),
+            stages=(Stage.PREP_ALIGN, Stage.SCIPOST, Stage.SCIPOST_PEREXPO, Stage.FINALISE),
             line=4,
         )
     ]
@@ -73,7 +74,7 @@ def test_of_a_recipe_that_no_stage_calls_nothing_is_set(tmp_path: Path) -> None:
 
 
 def test_what_the_workflow_sets_in_some_modes_only_names_them() -> None:
-    stages = (Stage.PREP_ALIGN, Stage.SCIPOST, Stage.SCIPOST_PEREXPO)
+    stages = (Stage.PREP_ALIGN, Stage.SCIPOST, Stage.SCIPOST_PEREXPO, Stage.FINALISE)
 
     found = [s for s in of("skymodel_fraction", settings_of("muse_scipost")) if s.where]
 
