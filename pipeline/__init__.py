@@ -11,8 +11,9 @@ For notebooks::
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.reduce import Made, Reduction
+    from pipeline.reduce import Reduction
     from pipeline.sample import Sample, TargetResult
+    from pipeline.summary import Made
 
 __all__ = ["Made", "Reduction", "Sample", "TargetResult"]
 

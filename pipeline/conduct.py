@@ -1,100 +1,27 @@
-"""Carry out a plan: each step in its turn, a hit shown, a miss run, judged, published and recorded."""
+"""Carry out a plan: each step in its turn, a hit shown, a miss carried out."""
 
-import shutil
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
 
-from pipeline.accept import Given, Verdict, accept
-from pipeline.config import Settings
+from pipeline.carryout import Tools, carry_out
 from pipeline.costs import OUT_OF_MEMORY, Costs, Duration
-from pipeline.engine import Engine, RecipeImage
-from pipeline.errors import FitsError, PipelineError
-from pipeline.execute import Ran, execute, not_run, unfit
+from pipeline.events import Did, Event
 from pipeline.forecast import Forecast, Outcome, forecast
 from pipeline.hashing import Reader, reading_ahead
-from pipeline.host import cores
-from pipeline.locked import Known, Locked
-from pipeline.model import FrameInput, Plan, ProductInput, Stage, Step
-from pipeline.own.engine import own_engine
-from pipeline.own.environment import own_image, remember
-from pipeline.own.table import is_own
-from pipeline.packing import Unpacked
+from pipeline.locked import Known
+from pipeline.model import FrameInput, Plan, Stage, Step
 from pipeline.publish import publish, withdraw
 from pipeline.reasons import reasons
-from pipeline.record import Job, make_call, record
-from pipeline.resolve import Resolver
+from pipeline.record import Job
 from pipeline.schedule import After, Budget, Grant, Task, run_tasks
 from pipeline.stages import needed
-from pipeline.tags import Kind
-from pipeline.timeleft import Left, TimeLeft
-from provenance.errors import StoreFull, StoreLocked
-from provenance.files import writing_to
+from pipeline.timeleft import TimeLeft
+from provenance.errors import StoreLocked
 from provenance.model import OutputFile, Run
-from provenance.store import Store
-
-_FULL_BELOW = 32 * 1024**2
-"""Free bytes below which a failure is put down to the disk."""
 
 _FORESEEN = 1000
 """Misses kept from the first look until their turn comes; more would fill the memory."""
-
-_KEPT_FOR_A_LOOK = frozenset({"unproven", "missing product"})
-
-
-class Did(StrEnum):
-    """What was done with a step."""
-
-    HIT = "hit"
-    RAN = "ran"
-    FAILED = "failed"
-    BLOCKED = "blocked"
-    STARTED = "started"
-    """Not an end: it runs now."""
-    AGAIN = "again"
-    """Not an end: it ran out of memory, and is run once more, alone and with all there is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something a person who waits wants to see."""
-
-    step: Step
-    did: Did
-    why: tuple[str, ...]
-    run: Run | None = None
-    is_different: bool = False
-    """Whether it failed because what it made is not what the lock says."""
-    expected_s: float | None = None
-    """Seconds it is expected to take, for a start."""
-    left: Left | None = None
-    """Where the whole stands."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What steps are carried out with."""
-
-    settings: Settings
-    store: Store
-    resolver: Resolver
-    engine: Engine
-    image: RecipeImage
-    cancel: threading.Event
-    invocation: str
-    """Id of this call of the command."""
-    listen: Callable[[Event], None]
-    """Told of every start and end; called from several threads, one at a time."""
-    retry_failed: bool = False
-    """Try again what failed for a cause that stays."""
-    locked: Locked | None = None
-    """What has to come of every step; None if nothing says so."""
-    has_limits: bool = False
-    """Whether a recipe is held to the memory it is granted; without, nobody said how much there is."""
-    unpacked: Unpacked | None = None
-    """Plain copies of packed frames, for all steps; None to make them anew for each."""
 
 
 class Conductor:
@@ -320,120 +247,6 @@ def _did(found: Forecast) -> Did:
     return Did.FAILED if found.has_failed else Did.BLOCKED
 
 
-def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
-    """Run a job, judge what it left, publish and record it.
-
-    Parameters
-    ----------
-    job, tools
-        What to do, and with what.
-    grant : Grant, optional
-        What it may take of the machine, given back once the recipe has ended; all there is without.
-
-    Returns
-    -------
-    Run
-        As recorded, successful or not.
-    """
-    store = tools.store
-    id_ = store.new_run_id()
-    work = store.work(id_)
-    table = tools.settings.table.clio
-    call = make_call(
-        *(job, id_, store.id),
-        frozen=table.clock == "frozen",
-        timeout_s=table.timeout_min * 60 if table.timeout_min else None,
-        memory_bytes=grant.memory_bytes if grant and tools.has_limits else None,
-        threads=max(1, cores() // grant.beside) if grant else None,
-    )
-    if tools.locked is not None:
-        call = tools.locked.with_clock(job.step, call)
-    keep = False
-    engine, image = _setting(job.step.recipe, tools)
-    try:
-        cause, reason = unfit(call)
-        if cause:
-            ran, verdict = not_run(call), Verdict(cause, reason, (), 0, 0)
-        else:
-            try:
-                with writing_to(work):
-                    ran = execute(call, work, engine, image, tools.cancel, tools.unpacked)
-                if grant:
-                    grant.release()  # another recipe runs while this one's products are read and kept
-                verdict = judge(job, ran, store.path)
-            except FitsError as error:
-                # A packed frame is not what it was when it was digested.
-                ran, verdict = (
-                    not_run(call),
-                    Verdict("input changed", f"{error.message}; run again", (), 0, 0),
-                )
-            keep = verdict.cause in _KEPT_FOR_A_LOOK
-        try:
-            return record(store, job, ran, verdict, engine=engine, invocation=tools.invocation)
-        except StoreFull:
-            keep = False
-            store.discard_work(id_)  # makes room for the record of the failure
-            full = replace(verdict, cause="disk full", reason=f"no space left on the disk of {store.path}")
-            return record(store, job, ran, full, engine=engine, invocation=tools.invocation)
-    finally:
-        if keep:
-            store.keep_work(id_)
-        else:
-            store.discard_work(id_)
-
-
-def _setting(recipe: str, tools: Tools) -> tuple[Engine, RecipeImage]:
-    """Give what runs a recipe, and what it runs in: of one of ours, Python and its libraries."""
-    if not is_own(recipe):
-        return tools.engine, tools.image
-    remember(tools.store, recipe)
-    return own_engine(), own_image(recipe)
-
-
-def judge(job: Job, ran: Ran, store: Path) -> Verdict:
-    """Judge what a job left; a disk without room is the cause of whatever else went wrong.
-
-    Parameters
-    ----------
-    job, ran
-        What was to be done, and what happened.
-    store : Path
-        Any place on the disk on which it ran.
-    """
-    step = job.step
-    given = Given(
-        recipe=step.recipe,
-        inputs=tuple((item.tag, item.name) for item in job.inputs),
-        raw_tags=_reduced_tags(step),
-        expected=step.expected,
-        ifus=step.ifus,
-        exposures=_exposures(step),
-    )
-    verdict = accept(given, ran.result, ran.log, ran.products, ran.faults)
-    if verdict.cause == OUT_OF_MEMORY and ran.call.memory_bytes:
-        limit = f"memory limit of {ran.call.memory_bytes / 1e9:.1f} GB"
-        return replace(verdict, reason=verdict.reason.replace("memory limit", limit))
-    if ran.changed:
-        reason = f"{ran.changed[0]} changed while the recipe ran"
-        return replace(verdict, cause="input changed", reason=reason)
-    if not verdict.is_accepted and shutil.disk_usage(store).free < _FULL_BELOW:
-        reason = f"no space left on the disk of {store}; {verdict.reason}"
-        return replace(verdict, cause="disk full", reason=reason)
-    return verdict
-
-
-def _reduced_tags(step: Step) -> frozenset[str]:
-    """Tags that the recipe reduces, as against calibrations."""
-    raw = {item.tag for item in step.inputs if isinstance(item, FrameInput) and item.frame.kind is Kind.RAW}
-    return frozenset(raw | {item.tag for item in step.inputs if item.tag.startswith("PIXTABLE_")})
-
-
-def _exposures(step: Step) -> tuple[str, ...]:
-    """DATE-OBS of the exposures whose images are aligned."""
-    made = (item.step for item in step.inputs if isinstance(item, ProductInput) and item.tag == "IMAGE_FOV")
-    return tuple(id_.partition(":")[2] for id_ in made)
-
-
 def _most_urgent_first(steps: dict[str, Step], durations: dict[str, Duration]) -> tuple[Step, ...]:
     """Put those first on which the longest work waits, so that no core idles at the end.
 
@@ -450,42 +263,3 @@ def _most_urgent_first(steps: dict[str, Step], durations: dict[str, Duration]) -
         for upstream in step.upstream:
             left[upstream] = max(left.get(upstream, 0.0), left[id_])
     return tuple(sorted(steps.values(), key=lambda step: -left[step.id]))
-
-
-def failure(events: tuple[Event, ...]) -> PipelineError | None:
-    """Make the error that a run with failed or blocked steps ends with; None if all went well."""
-    from pipeline.errors import Exit, FramesError, NotAsLocked, RecipeFailed
-
-    failed = [event for event in events if event.did is Did.FAILED]
-    blocked = [event for event in events if event.did is Did.BLOCKED]
-    others = len(failed) + len(blocked) - 1
-    more = f"; {others} more steps failed or are blocked" if others else ""
-    different = [event for event in failed if event.is_different]
-    if different and len(different) == len(failed):
-        first = different[0]
-        log = f"its record: clio show {first.run.run}" if first.run else ""
-        return NotAsLocked(f"{first.step.id} is not as locked: {first.why[0]}{more}", log, Exit.DIFFERENT)
-    if failed:
-        first = failed[0]
-        log = f"its log: clio show {first.run.run} --log; " if first.run else ""
-        hint = f"{log}to try again all the same: clio run --retry-failed"
-        return RecipeFailed(f"{first.step.id} failed: {first.why[0]}{more}", hint)
-    if blocked:
-        first = blocked[0]
-        hints = [problem.hint for problem in first.step.problems if problem.hint]
-        return FramesError(
-            f"{first.step.id} is blocked: {root_of(first)[1]}{more}", hints[0] if hints else ""
-        )
-    return None
-
-
-def root_of(event: Event) -> tuple[str, str]:
-    """Name the step at which the chain of reasons of an event begins, and what is wrong there."""
-    id_, *reasons = event.step.id, *event.why
-    while len(reasons) > 1 and reasons[0].startswith(_NEEDS):
-        id_ = reasons.pop(0).removeprefix(_NEEDS)
-    return id_, reasons[0]
-
-
-_NEEDS = "needs "
-"""Begins a reason that names the step another one waits for; see `pipeline.forecast`."""

@@ -9,14 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.conduct import Event
 from pipeline.engine import RecipeImage
 from pipeline.environment import LIBRARY_FOLDERS, THREADS
 from pipeline.errors import RecipeFailed
+from pipeline.events import Event
 from pipeline.host import cores
 from pipeline.model import Stage
 from pipeline.recipes import RECIPES, STAGES
-from pipeline.reduce import Made, Reduction, Summary
+from pipeline.reduce import Reduction
+from pipeline.summary import Made, Summary
 from provenance.model import Run
 
 LAMBDA_RANGE = (6400, 7000)

@@ -1,105 +1,37 @@
 """The door of the reduction, for the command line and for notebooks: open a workspace, run its stages."""
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
-from enum import StrEnum
-from functools import cached_property
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from pipeline.arguments import Argument, by_stage, read_arguments, refuse_idle
+from pipeline.arguments import refuse_idle
 from pipeline.budget import budget
-from pipeline.calibrations import Sheet, sheets
-from pipeline.conduct import Conductor, Did, Event, Tools, failure
-from pipeline.config import Settings, load, spell
-from pipeline.drafts import Asked
-from pipeline.engine import Engine, RecipeImage
-from pipeline.engines.deferred import DeferredEngine
-from pipeline.errors import ConfigError, Exit, FramesError, Interrupted, Slip, UsageError
-from pipeline.forecast import Forecast, forecast
-from pipeline.frame_memo import FrameMemo
-from pipeline.given import given_frames
-from pipeline.image import ImageLibrary, RecipeParameter
-from pipeline.layers import Arguments, Setter
-from pipeline.lock import Lock, read_lock, resolve_image
+from pipeline.carryout import Tools
+from pipeline.conduct import Conductor
+from pipeline.errors import ConfigError, Exit, Interrupted, UsageError
+from pipeline.events import Did, Event, failure
+from pipeline.lock import Lock, read_lock
 from pipeline.locked import Locked, keep_lock
-from pipeline.model import Plan, Problem, Scan, Scope, Stage
+from pipeline.model import Plan, Stage
+from pipeline.opened import Opened, spelled
 from pipeline.packing import Unpacked
-from pipeline.parameters import effective
-from pipeline.plan import plan as make_plan
-from pipeline.policy import rule_with
 from pipeline.publish import folder
-from pipeline.recipes import FINAL, ON_REQUEST, STAGES
+from pipeline.recipes import FINAL
 from pipeline.record import software
 from pipeline.replacing import sweep_partial
-from pipeline.resolve import Resolver
-from pipeline.rules import RULES
-from pipeline.scan import scan
-from pipeline.selections import selection_slips
-from pipeline.slips import parameter_slips, refusal
 from pipeline.stages import EVERYTHING, Only, narrowed, needed, stage_of, stretch
 from pipeline.standing import Beginning, Relied
 from pipeline.strict import refuse_problems
-from pipeline.tags import Kind
+from pipeline.summary import AsLocked, Made, Summary
 from provenance.errors import StoreDamaged, StoreFull, StoreUnwritable
-from provenance.model import Invocation, Run, StepOutcome
-from provenance.store import Store
+from provenance.model import Invocation, StepOutcome
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A product of a reduction."""
-
-    tag: str
-    path: Path
-    """Under `products/`."""
-    digest: str
-    data_digest: str
-    stage: Stage
-    unit: str
-    did: Did
-    """Whether it was made now (`ran`) or was known (`hit`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a run did."""
-
-    ran: int
-    hits: int
-    failed: int
-    blocked: int
-    wall_s: float
-    products: tuple[Made, ...]
-    events: tuple[Event, ...]
-    """The end of each step, in order."""
-    problems: tuple[Problem, ...] = ()
-    """Files that could not be used."""
-    remarks: tuple[str, ...] = ()
-    """What a person should know: an exposure found twice, for example."""
-    believed: tuple[Run, ...] = ()
-    """The run believed for each step that was looked at, those of other stages included."""
-
-
-class AsLocked(StrEnum):
-    """How far a run is bound to `clio.lock`."""
-
-    NO = "no"
-    """Not at all: it writes the lock."""
-    IN_DATA = "in data"
-    """Steps and the data of their products are those of the lock; clocks stand where runs begin."""
-    TO_THE_BYTE = "to the byte"
-    """Clocks stand where the lock says too."""
-
-
-class Reduction:
+class Reduction(Opened):
     """A workspace opened for work. Close it, best in a `with` block.
 
     Parameters
@@ -122,221 +54,6 @@ class Reduction:
     >>> mypipe = Reduction.open("clio.toml")  # doctest: +SKIP
     >>> mypipe.run_recipes(last="prep_align")  # doctest: +SKIP
     """
-
-    def __init__(
-        self, settings: Settings, *, engine: str | Engine = "", library: ImageLibrary | None = None
-    ) -> None:
-        self.settings = settings
-        self.cancel = threading.Event()
-        """Set it from another thread to stop a run."""
-        self.library = library or ImageLibrary()
-        self.store = Store.open(settings.store, create=True)
-        wanted = engine or settings.table.clio.engine
-        self.engine = DeferredEngine(lambda: _open_engine(wanted) if isinstance(wanted, str) else wanted)
-        self.resolver = Resolver(
-            *(self.store, self.library, lambda: self.image, self.engine),
-            numerics=settings.table.clio.numerics,
-        )
-        self._arguments: dict[Stage, dict[str, str]] = {}
-        self._illum: dict[Stage, bool] = {}
-        self._asked = Asked()
-        self._argued_by = Setter.CALL
-        self._set: tuple[Argument, ...] = ()
-        self._may_pin = True
-
-    @classmethod
-    def open(cls, path: str | Path = "clio.toml", *, engine: str = "") -> Self:
-        """Open the workspace of a configuration file.
-
-        Parameters
-        ----------
-        path : str or Path
-            `clio.toml`, or the folder that holds it.
-        engine : str, optional
-            Engine to use instead of the one in the settings.
-
-        Raises
-        ------
-        ConfigError
-            The file is missing or says something unknown.
-        """
-        return cls(load(Path(path)), engine=engine)
-
-    @cached_property
-    def image(self) -> RecipeImage:
-        """The recipe image of this workspace, pinned in `clio.lock` when it is first asked for.
-
-        Raises
-        ------
-        ImageError
-            There is none, or nothing says which.
-        """
-        return resolve_image(self.settings, self.library, pin=self._may_pin)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the store."""
-        self.store.close()
-
-    # Looking
-
-    def scan(self) -> Scan:
-        """Look through the folders of the workspace.
-
-        Raises
-        ------
-        FramesError
-            There is no FITS file in them.
-        """
-        memo = FrameMemo(self.store)
-        try:
-            found = scan(self.settings.folders, self.resolver.data_digest, memo.read)
-        finally:
-            memo.save()
-        frames, problems = given_frames(self.settings)
-        return replace(found, frames=(*found.frames, *frames), problems=(*found.problems, *problems))
-
-    def known_digest(self, path: Path) -> str | None:
-        """Give the digest of a file if it is remembered; reads nothing of it."""
-        known = self.store.memo(path.stat())
-        return known.digest if known else None
-
-    def plan(self) -> Plan:
-        """Plan every step of the reduction, and check all parameters.
-
-        Raises
-        ------
-        FramesError
-            There is no raw frame that can be used.
-        ConfigError, UsageError
-            A parameter that a recipe does not know, or a value it does not take; a name that fits nothing.
-        """
-        found, made = self._drafted()
-        slips = (*self.parameter_slips(), *selection_slips(self.settings, found, made))
-        if slips:
-            raise refusal(self.settings.file, sorted(slips, key=lambda slip: slip.line))
-        for recipe, options in {(step.recipe, step.parameters) for step in made.steps}:
-            self._check(recipe, options)
-        return made
-
-    def set_parameters(self, texts: Iterable[str]) -> None:
-        """Take parameters for the calls of this object; they win over the settings.
-
-        Parameters
-        ----------
-        texts : iterable of str
-            As `clio run --set` takes them: `muse_scipost.dx=0.4`, or `scipost.dx=0.4` for a stage.
-
-        Raises
-        ------
-        UsageError
-            One that names no recipe, no stage, or a parameter that cannot be set.
-        """
-        self._set = read_arguments(texts)
-        for stage, given in by_stage(self._set).items():
-            self._arguments.setdefault(stage, {}).update(given)
-        self._argued_by = Setter.COMMAND if self._set else Setter.CALL
-
-    @property
-    def arguments(self) -> Arguments:
-        """Parameters that were given with calls."""
-        return Arguments(self._arguments, self._argued_by, self._asked.arguments)
-
-    def ask_for(self, stages: Iterable[Stage]) -> None:
-        """Plan stages that are not planned unless somebody asks for them; others are left as they are.
-
-        Parameters
-        ----------
-        stages : iterable of Stage
-            As a person named them; of those that put whole targets together one stands for all.
-        """
-        asked = ON_REQUEST.intersection(stages)
-        asked |= frozenset(FINAL) if asked.intersection(FINAL) else frozenset()
-        self._asked = replace(self._asked, stages=self._asked.stages | asked)
-
-    def argue(self, stage: Stage, target: str, dataset: str, **parameters: str | float | bool) -> None:
-        """Give parameters to the steps of a stage in one target, or in one of its datasets.
-
-        They hold for this object's later calls, and win over those for all targets.
-
-        Raises
-        ------
-        UsageError
-            A parameter that later stages rely on.
-        """
-        part = (Scope(stage, target=target, dataset=dataset), _spelled(stage, parameters))
-        self._asked = replace(self._asked, arguments=(*self._asked.arguments, part))
-
-    @property
-    def _is_as_configured(self) -> bool:
-        """Whether the settings alone decide, and no call asked for more."""
-        workflow, asked = self.settings.table.workflow, self._asked
-        is_set = {*(FINAL if workflow.finalise else ())}
-        is_set |= {Stage.ALIGN_BYGROUP} if workflow.align_by == "template" else set()
-        is_same = asked.align_by in ("", workflow.align_by)
-        is_argued = self._arguments or self._illum or asked.arguments
-        return is_same and asked.stages <= is_set and not is_argued
-
-    def parameter_slips(self) -> tuple[Slip, ...]:
-        """Check the recipe parameters of the settings against what the recipes of the image take."""
-        document = self.settings.table.model_dump(exclude_unset=True)
-        if not {"recipes", "override"} & document.keys():
-            return ()  # without asking the image
-        text = self.settings.file.read_text(encoding="utf-8")
-        return tuple(parameter_slips(text, document, self.known_parameters))
-
-    def selection_slips(self) -> tuple[Slip, ...]:
-        """Check what the settings name against the frames that are there.
-
-        Raises
-        ------
-        FramesError
-            There is no raw frame that can be used.
-        """
-        return selection_slips(self.settings, *self._drafted())
-
-    def _drafted(self) -> tuple[Scan, Plan]:
-        """Scan and plan, nothing checked yet."""
-        found = self.scan()
-        _require_raw(found)
-        return found, make_plan(
-            *(found, self.settings, self._arguments, self._illum),
-            argued_by=self._argued_by,
-            asked=self._asked,
-        )
-
-    def calibrations(self) -> tuple[Sheet, ...]:
-        """Say for each exposure and template which calibrations it needs, has and lacks; needs no image.
-
-        Raises
-        ------
-        FramesError
-            There is no raw frame that can be used.
-        ConfigError
-            A name of the settings that fits nothing.
-        """
-        found, made = self._drafted()
-        slips = selection_slips(self.settings, found, made)
-        if slips:
-            raise refusal(self.settings.file, slips)
-        policies = self.settings.table.associate
-        return sheets(made, lambda tag: rule_with(RULES[tag], policies.get(tag)))
-
-    def forecast(self, plan: Plan | None = None, only: Only | None = None) -> tuple[Forecast, ...]:
-        """Say for each step of the plan whether it is a hit, a miss or blocked, and why; runs nothing."""
-        found: dict[str, Forecast] = {}
-        for step in narrowed(plan or self.plan(), only or EVERYTHING).steps:
-            found[step.id] = forecast(step, found, self.resolver, self.store)
-        return tuple(found.values())
-
-    # Doing
 
     def run(
         self,
@@ -621,20 +338,13 @@ class Reduction:
         locked.check(plan, wanted, self.resolver, self.store, self.image)
         return locked
 
-    def known_parameters(self, recipe: str) -> tuple[RecipeParameter, ...]:
-        """Give the parameters of a recipe as the image declares them."""
-        return self.library.parameters(self.image, self.engine, recipe)
-
-    def _check(self, recipe: str, options: tuple[tuple[str, str], ...]) -> None:
-        effective(recipe, self.known_parameters(recipe), options)
-
     def _with(self, stage: Stage, **parameters: str | float | bool | None) -> tuple[Made, ...]:
         """Run a stage with parameters of its recipe; they hold for this object's later calls too."""
         self._argue(stage, **parameters)
         return self._checked((stage,))
 
     def _argue(self, stage: Stage, **parameters: str | float | bool | None) -> None:
-        given = _spelled(stage, parameters)
+        given = spelled(stage, parameters)
         if given:
             self._arguments.setdefault(stage, {}).update(given)
 
@@ -709,30 +419,6 @@ class Reduction:
 _ALIGNED_BY = {"bydataset": "dataset", "bygroup": "template"}
 """Lists of offsets, as methods name them and as the settings do."""
 _ASKED = "the call asked for more than the settings do"
-
-
-def _spelled(stage: Stage, parameters: Mapping[str, str | float | bool | None]) -> dict[str, str]:
-    """Write parameters as the recipe takes them; refuse those that later stages rely on."""
-    given = {name: spell(value) for name, value in parameters.items() if value is not None}
-    for name in STAGES[stage].fixed:
-        if name in given:
-            hint = "see [workflow] in clio.toml" if name == "filter" else ""
-            raise UsageError(f"{name} of {stage} is set by the workflow: later stages rely on it", hint)
-    return given
-
-
-def _require_raw(found: Scan) -> None:
-    """Refuse to go on with problems only; `scan` alone shows them."""
-    if not any(frame.kind is Kind.RAW for frame in found.frames):
-        searched = ", ".join(str(folder) for folder in found.searched)
-        first = f": {found.problems[0]}" if found.problems else ""
-        raise FramesError(f"no raw frame in {searched} can be used{first}", "list all with: clio scan")
-
-
-def _open_engine(name: str) -> Engine:
-    from pipeline.engines import open_engine
-
-    return open_engine(name)
 
 
 def _now() -> str:

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.conduct import Event
 from pipeline.config import Settings
 from pipeline.errors import ConfigError, UsageError
+from pipeline.events import Event
 from pipeline.image import ImageLibrary
 from pipeline.lock import LockedProduct, LockedStep, read_lock
 from pipeline.model import Stage
 from pipeline.places import LOCK
-from pipeline.reduce import AsLocked, Reduction
+from pipeline.reduce import Reduction
+from pipeline.summary import AsLocked
 from pipeline.verdict import Sameness, worst
 from provenance.model import OutputFile
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.conduct import Did, Event, failure
 from pipeline.errors import PipelineError, UsageError
+from pipeline.events import Did, Event, failure
 from pipeline.model import Stage
 from pipeline.recipes import FINAL
-from pipeline.reduce import Made, Reduction
+from pipeline.reduce import Reduction
 from pipeline.stages import Only, datasets_by_target, narrowed, stage_of, stretch
+from pipeline.summary import Made
 
 Datasets = Sequence[object] | Mapping[object, object] | str | int | None
 """What a dictionary says of a target: its datasets, all of them for None, or as pymusepipe writes them:

@@ -18,15 +18,16 @@ from pathlib import Path, PurePosixPath
 
 from builders import Value, date_of, image, night, primary, sealed, table, write_night
 
-from pipeline.conduct import Did
 from pipeline.config import load
 from pipeline.engine import Ending, EngineRequest, EngineResult, RecipeImage
+from pipeline.events import Did
 from pipeline.fitsfile import Hdu, read_hdus
 from pipeline.image import ImageLibrary
 from pipeline.image.recipes import RecipeParameter, parameters_to_json
 from pipeline.model import Stage
-from pipeline.reduce import Made, Reduction, Summary
+from pipeline.reduce import Reduction
 from pipeline.structure import FLUX, PRODUCTS, Part
+from pipeline.summary import Made, Summary
 
 DIGEST = "sha256:" + "c0" * 32
 """Of the fake image."""

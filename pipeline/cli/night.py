@@ -17,8 +17,9 @@ from pipeline.simulate.options import DEFAULT_TARGET
 
 if TYPE_CHECKING:
     from pipeline.engine import RecipeImage
-    from pipeline.reduce import Reduction, Summary
+    from pipeline.reduce import Reduction
     from pipeline.simulate import NightOptions
+    from pipeline.summary import Summary
 
 Ifus = Annotated[str, typer.Option(help="IFUs with data, such as 1,2 or 1-4.")]
 Exposures = Annotated[int, typer.Option(help="Exposures of the object.")]
@@ -88,8 +89,8 @@ def demo(
 
     Example: `mkdir demo && cd demo && clio demo`
     """
-    from pipeline.conduct import failure
     from pipeline.demo import run_bare, write_demo_settings
+    from pipeline.events import failure
     from pipeline.reduce import Reduction
     from pipeline.simulate import NightOptions
 

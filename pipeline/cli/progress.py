@@ -14,7 +14,7 @@ from pipeline.cli.output import OUTPUT, print_json, seconds
 if TYPE_CHECKING:
     from rich.progress_bar import ProgressBar
 
-    from pipeline.conduct import Event
+    from pipeline.events import Event
     from pipeline.timeleft import Left
 
 
@@ -48,7 +48,7 @@ def stopping(cancel: threading.Event) -> Iterator[None]:
 
 def _lines(event: "Event") -> None:
     """Say one line for each step that ran or failed; of hits and what is blocked only with --verbose."""
-    from pipeline.conduct import Did
+    from pipeline.events import Did
 
     shown = (Did.RAN, Did.FAILED, Did.AGAIN)
     if event.did is Did.STARTED or (event.did not in shown and not OUTPUT.verbose):
@@ -116,7 +116,7 @@ def _progress() -> "Iterator[Callable[[Event], None]]":
     from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
     from rich.text import Text
 
-    from pipeline.conduct import Did
+    from pipeline.events import Did
 
     class Times(ProgressColumn):
         """Counts on between two events."""

@@ -17,7 +17,7 @@ from pipeline.errors import Exit, UsageError
 from pipeline.places import FILE
 
 if TYPE_CHECKING:
-    from pipeline.conduct import Event
+    from pipeline.events import Event
     from pipeline.reduce import Reduction
     from pipeline.replay_lock import LockReplay, StepVerdict
 

@@ -26,7 +26,7 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     from pipeline.forecast import Forecast
     from pipeline.model import Plan, Stage
-    from pipeline.reduce import Made, Summary
+    from pipeline.summary import Made, Summary
     from pipeline.why import RootCause
 
 Stages = Annotated[
@@ -160,9 +160,10 @@ def run(
         _print_nothing_to_run(standing.hits, time.monotonic() - began)
         return
 
-    from pipeline.conduct import failure
     from pipeline.config import load
-    from pipeline.reduce import AsLocked, Reduction
+    from pipeline.events import failure
+    from pipeline.reduce import Reduction
+    from pipeline.summary import AsLocked
 
     settings = load(folder)
     as_locked = AsLocked.IN_DATA if locked else AsLocked.NO
@@ -379,7 +380,7 @@ def _print_nothing_to_run(hits: int, wall_s: float) -> None:
 
 
 def _print_summary(summary: "Summary") -> None:
-    from pipeline.conduct import Did, root_of
+    from pipeline.events import Did, root_of
 
     if not summary.ran and not summary.failed and not summary.blocked:
         _print_nothing_to_run(summary.hits, summary.wall_s)

@@ -10,7 +10,7 @@ from typing import Any, Self
 from astropy.io import fits
 
 from pipeline.accept import Verdict
-from pipeline.conduct import Tools, carry_out, judge
+from pipeline.carryout import Tools, carry_out, judge
 from pipeline.execute import Ran, StagedInput, execute, unfit
 from pipeline.fitsdigest import digest_file
 from pipeline.model import Stage

@@ -8,10 +8,11 @@ from pipeline.config import load
 from pipeline.engine import Engine, RecipeImage
 from pipeline.image import ImageLibrary
 from pipeline.model import Stage
-from pipeline.reduce import Reduction, Summary
+from pipeline.reduce import Reduction
 from pipeline.simulate import NightOptions
 from pipeline.simulate.frames import write_frame
 from pipeline.simulate.night import night
+from pipeline.summary import Summary
 from tests.packing import pack
 
 OPTIONS = NightOptions(ifus=(1,), exposures=1)

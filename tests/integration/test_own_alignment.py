@@ -18,11 +18,11 @@ from fakes import Workspace, did
 from fields import DEC, Grid, Shot, extension, scene, shoot
 
 from pipeline.again import Workshop, remake
-from pipeline.conduct import Did
 from pipeline.corrections import alignment_of, drop, take, write_draft
 from pipeline.engine import Engine, RecipeImage
 from pipeline.environment import environment, own_environment
 from pipeline.errors import LibraryMissing
+from pipeline.events import Did
 from pipeline.execute import Call, StagedInput, execute
 from pipeline.fitsdigest import digest_file
 from pipeline.model import Stage

@@ -71,7 +71,7 @@ def importers(package: str, *, within: str = "") -> set[str]:
 
 def test_the_source_is_found() -> None:
     assert {"pipeline.reduce", "pipeline.cli.app", "provenance.store"} <= MODULES.keys()
-    assert Import("pipeline.reduce", "provenance.store", True, False) in IMPORTS
+    assert Import("pipeline.opened", "provenance.store", True, False) in IMPORTS
 
 
 # Between the packages
@@ -105,7 +105,11 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.why": "reads the store into the reasons of a step",
     "pipeline.diff": "compares recorded runs, of one store or of two",
     "pipeline.surroundings": "compares what is recorded around two runs",
-    "pipeline.conduct": "a part of reduce: claims, commits, and tells a full disk from a failed recipe",
+    "pipeline.opened": "a part of reduce: opens the store and hands it to those below",
+    "pipeline.summary": "names the runs that a reduction believed",
+    "pipeline.events": "names the run that a step ended with",
+    "pipeline.conduct": "a part of reduce: claims actions, and looks for what is known",
+    "pipeline.carryout": "a part of conduct: scratch, and what of a full disk is told from a failed recipe",
     "pipeline.costs": "a part of conduct: learns from what recorded runs took",
     "pipeline.hashing": "a part of conduct: what is wrong with the store is said by the step that needs it",
     "pipeline.replacing": "partial files tell their owner by their names, in the store's words",

@@ -20,12 +20,12 @@ from builders import card, hdu, static_bytes, write_raw, write_static
 from fakes import DIGEST, Fault, Workspace, did, install_image
 
 from pipeline.again import Workshop
-from pipeline.conduct import Did
 from pipeline.errors import Exit, ImageError, UsageError
+from pipeline.events import Did
 from pipeline.image import ImageLibrary
 from pipeline.model import Stage
 from pipeline.pruning import Pruning
-from pipeline.reduce import Summary
+from pipeline.summary import Summary
 from provenance.check import DamageKind, check
 from provenance.model import Action, ActionInput, Run
 

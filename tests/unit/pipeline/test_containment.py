@@ -10,10 +10,10 @@ import pytest
 from builders import Value, date_of, write_raw
 from fakes import Fault, Workspace, did
 
-from pipeline.conduct import Did, Event, failure
 from pipeline.errors import Exit, FramesError, RecipeFailed
+from pipeline.events import Did, Event, failure
 from pipeline.model import Stage
-from pipeline.reduce import Summary
+from pipeline.summary import Summary
 
 BIAS, FLAT, ARC = (f"2023-02-25T{t}" for t in ("14:24:00", "14:52:48", "15:21:36"))
 FIRST, SECOND, THIRD = (date_of(60001.05 + n / 100) for n in range(3))

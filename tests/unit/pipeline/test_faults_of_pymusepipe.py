@@ -18,12 +18,13 @@ import pytest
 from builders import write_raw
 from fakes import FakeEngine, Fault, Seen, Workspace, did
 
-from pipeline.conduct import Did
 from pipeline.config import load
 from pipeline.engine import EngineRequest, EngineResult, RecipeImage
 from pipeline.errors import ConfigError, Exit, FramesError, PipelineError, RecipeFailed, UsageError
+from pipeline.events import Did
 from pipeline.model import Stage
-from pipeline.reduce import Reduction, Summary
+from pipeline.reduce import Reduction
+from pipeline.summary import Summary
 from provenance.model import Run
 
 FIRST, SECOND = "2023-02-26T01:12:00.000", "2023-02-26T01:26:24.000"

@@ -7,10 +7,10 @@ import pytest
 from builders import date_of, frame, night_frames, write_raw
 from fakes import Fault, Workspace, did
 
-from pipeline.conduct import Did
 from pipeline.config import FileTable, Settings
 from pipeline.drafts import Asked
 from pipeline.errors import RecipeFailed, UsageError
+from pipeline.events import Did
 from pipeline.model import Frame, Plan, ProductInput, Scan, Stage, Step
 from pipeline.plan import plan
 from pipeline.recipes import FINAL

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from fakes import Workspace, did, install_image, parameters_of
 
-from pipeline.conduct import Did
 from pipeline.errors import UsageError
+from pipeline.events import Did
 from pipeline.image import ImageLibrary
 from pipeline.image.recipes import parameters_to_json
 from pipeline.model import FrameInput, Stage

@@ -10,13 +10,14 @@ import pytest
 from builders import date_of, night, write_raw, write_static
 from fakes import DIGEST, Fault, Seen, Workspace, did, install_image
 
-from pipeline.conduct import Did, failure
 from pipeline.config import load
 from pipeline.errors import ConfigError, Exit, NotAsLocked, PipelineError
+from pipeline.events import Did, failure
 from pipeline.image import ImageLibrary
 from pipeline.lock import Lock, LockedStep, read_lock, write_lock
 from pipeline.model import Stage
-from pipeline.reduce import AsLocked, Reduction, Summary
+from pipeline.reduce import Reduction
+from pipeline.summary import AsLocked, Summary
 
 OTHER = "sha256:" + "d1" * 32
 FLAT_UNIT = "2023-02-25T14:52:48"

@@ -13,9 +13,9 @@ from fakes import Workspace, did
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.conduct import Did
 from pipeline.config import FileTable, Settings
 from pipeline.errors import Exit, FramesError
+from pipeline.events import Did
 from pipeline.fitsdigest import digest_file
 from pipeline.model import Frame, Plan, ProductInput, Scan, Stage, Step
 from pipeline.oddities import in_ranges

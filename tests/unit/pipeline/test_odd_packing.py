@@ -8,8 +8,8 @@ from builders import write_raw, write_static
 from fakes import Workspace, did
 from packing import PACKINGS, compressed, pack
 
-from pipeline.conduct import Did
 from pipeline.errors import FitsError
+from pipeline.events import Did
 from pipeline.fitsdigest import digest_file
 from pipeline.fitsfile import read_hdus
 from pipeline.model import Stage

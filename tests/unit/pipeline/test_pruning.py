@@ -7,13 +7,14 @@ import pytest
 from fakes import Fault, Workspace
 
 from pipeline.again import Workshop
-from pipeline.conduct import Did
 from pipeline.errors import RecipeFailed, UsageError
+from pipeline.events import Did
 from pipeline.finding import InputsMissing
 from pipeline.model import Stage
 from pipeline.pruning import Pruning, Shown
-from pipeline.reduce import Made, Reduction
+from pipeline.reduce import Reduction
 from pipeline.restore import Restorer
+from pipeline.summary import Made
 from provenance.check import check
 from provenance.model import Purpose
 from provenance.prune import VERDICT

@@ -12,7 +12,6 @@ import pytest
 from builders import write_raw
 from fakes import Fault, Seen, Workspace, did
 
-from pipeline.conduct import Did
 from pipeline.errors import (
     ConfigError,
     Exit,
@@ -22,10 +21,12 @@ from pipeline.errors import (
     RecipeFailed,
     UsageError,
 )
+from pipeline.events import Did
 from pipeline.forecast import LASTING, Outcome
 from pipeline.model import Stage
-from pipeline.reduce import Made, Reduction
+from pipeline.reduce import Reduction
 from pipeline.stages import stage_of, stretch
+from pipeline.summary import Made
 from provenance.digest import digest_bytes
 from provenance.model import Status
 

@@ -7,14 +7,14 @@ from itertools import pairwise
 import pytest
 from fakes import FakeEngine, Workspace, did
 
-from pipeline.conduct import Did, Event
 from pipeline.engine import EngineRequest, EngineResult, RecipeImage
 from pipeline.environment import THREADS
 from pipeline.errors import Exit, RecipeFailed
+from pipeline.events import Did, Event
 from pipeline.host import cores, memory_bytes
 from pipeline.model import Stage
 from pipeline.recipes import RECIPES
-from pipeline.reduce import Summary
+from pipeline.summary import Summary
 
 GB = 10**9
 BIAS = tuple(f"bias:2023-02-25T14:24:00:{ifu:02d}" for ifu in (1, 2))

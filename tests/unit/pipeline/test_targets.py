@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.associate import group
-from pipeline.conduct import Did
 from pipeline.config import DatasetTable, FileTable, Settings, TargetTable
 from pipeline.errors import ConfigError, Exit, UsageError
+from pipeline.events import Did
 from pipeline.model import Frame, Plan, Scan, Stage, Step
 from pipeline.plan import plan
 from pipeline.publish import folder

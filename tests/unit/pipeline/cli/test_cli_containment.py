@@ -13,8 +13,8 @@ from builders import write_raw
 from fakes import Fault, Workspace
 from typer.testing import Result
 
-from pipeline.conduct import failure
 from pipeline.errors import Exit, PipelineError
+from pipeline.events import failure
 from pipeline.model import Stage
 
 Clio = Callable[..., Result]

@@ -15,9 +15,9 @@ from typer.testing import Result
 
 from pipeline.cli.output import OUTPUT
 from pipeline.cli.progress import duration, time_left, time_of_step, watching
-from pipeline.conduct import Did, Event
 from pipeline.config import FileTable, Settings
 from pipeline.errors import UsageError
+from pipeline.events import Did, Event
 from pipeline.model import Scan, Stage, Step
 from pipeline.plan import plan
 from pipeline.timeleft import Left
