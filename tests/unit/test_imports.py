@@ -95,7 +95,7 @@ def test_provenance_knows_nothing_of_the_reduction(package: str) -> None:
 MAY_IMPORT_PROVENANCE = {
     "pipeline.record": "the translator between the packages",
     "pipeline.report": "reads the store into a value",
-    "pipeline.reduce": "opens the store and hands it to those below",
+    "pipeline.reduce": "records each call of the command, and hands the store to those below",
     "pipeline.frame_memo": "a part of reduce: remembers what files were found to be",
     "pipeline.resolve": "a part of reduce: remembers digests of files, finds products of runs",
     "pipeline.locked": "pins what runs made, and says with the store in what an action is another one",
