@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pipeline.config import FileTable, Settings
 from pipeline.model import Chip, Frame, Plan, Scan, Stage, Step
 from pipeline.plan import plan
+from pipeline.rules import RULES
 
 IFUS = (1, 2)
 HOUR, DAY = 3600, 86400
@@ -377,6 +378,18 @@ def test_every_choice_agrees_with_the_tables(seed: int) -> None:
     assert len(frames) > 250
     assert set(TABLE) - {"MASTER_DARK"} == {tag for tag, count in compared.items() if count > 50}
     assert len(levels) > 20, levels
+
+
+@pytest.mark.parametrize("tag", TABLE)
+def test_the_edge_of_every_window_is_that_of_the_table(tag: str) -> None:
+    """Of a window that no night reaches the edge of, no choice tells."""
+    rule, row = RULES[tag], TABLE[tag]
+
+    for level, edge in enumerate(row.levels):
+        assert rule.level(edge) == row.levels.index(edge), (tag, level)
+        beyond = next((n for n, other in enumerate(row.levels) if other > edge), None)
+        assert rule.level(edge + 1) == (level if edge == ANY else beyond), (tag, level)
+    assert set(rule.agree) - {"instrument"} == set(row.agree)
 
 
 FEW = nights(1, count=4)
