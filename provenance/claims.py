@@ -88,8 +88,9 @@ def sweep(root: Path) -> None:
     """Take away the claims of processes that died on this host; claims of the living are left alone."""
     for key in claimed(root):
         found = _look(root / "claims" / key)
-        if found is not None and found.is_dead:
-            _take_away(root / "claims" / key, found)
+        if found is not None and found.is_over:
+            with suppress(OSError):  # whoever wants that claim is told why he cannot have it
+                _take_away(root / "claims" / key, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,10 @@ class _Held:
     """`lease beat owner`; empty for what is no claim of ours."""
 
     @property
-    def is_dead(self) -> bool:
-        """Whether its owner is known to have ended."""
+    def is_over(self) -> bool:
+        """Whether its owner is known to have ended, or it names none: then it is nobody's."""
         owner = Owner.from_text(self.text.rpartition(" ")[2])
-        return owner is not None and owner.is_dead()
+        return owner is None or owner.is_dead()
 
 
 def _text(terms: LeaseTerms) -> str:
@@ -135,7 +136,7 @@ def _acquire(path: Path, key: str, terms: LeaseTerms, cancel: threading.Event | 
             continue  # given up meanwhile
         if found != seen:
             seen, since = found, time.monotonic()
-        if found.is_dead or time.monotonic() - since > terms.lease_s:
+        if found.is_over or time.monotonic() - since > terms.lease_s:
             _take_away(path, found)
             continue
         _check_terms(found, key, terms)
@@ -157,7 +158,7 @@ def _make(path: Path, text: str) -> bool:
 
 def _check_terms(found: _Held, key: str, terms: LeaseTerms) -> None:
     theirs, ours = found.text.rpartition(" ")[0], _text(terms).rpartition(" ")[0]
-    if theirs and theirs != ours:
+    if theirs != ours:
         words = "a lease of {} s with a sign of life every {} s"
         told = f"{words.format(*theirs.split())}, and here it is {words.format(*ours.split())}"
         raise StoreLocked(

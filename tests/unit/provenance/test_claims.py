@@ -157,12 +157,13 @@ def test_a_claim_that_was_lost_is_not_released(tmp_path: Path) -> None:
     assert path.is_symlink()
 
 
-def test_what_is_no_claim_stands_in_the_way_for_a_lease_and_no_longer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "somebody's notes"])
+def test_what_is_no_claim_is_taken_away(tmp_path: Path, text: str) -> None:
     (tmp_path / "claims").mkdir()
-    (tmp_path / "claims" / KEY).write_text("somebody's notes")
+    (tmp_path / "claims" / KEY).write_text(text)
 
-    with claim(tmp_path, KEY, LeaseTerms(1, 1)) as waited:
-        assert waited is True
+    with claim(tmp_path, KEY) as waited:
+        assert waited is False
 
 
 def test_other_terms_are_refused(tmp_path: Path) -> None:
