@@ -65,7 +65,7 @@ class BubblewrapEngine:
         clear_traces(request.out)
         program = _program()
         root = self._root(image)
-        with groups_for(request) as groups, _options_file(_options(root, request)) as options:
+        with groups_for(request) as groups, _options_file(_options(root, self._in_tmp(), request)) as options:
             command = [program, "--args", str(options), *keeper_argv(request)]
             watched, message = attend(command, request, cancel, groups, descriptors=(options,))
         # bwrap itself is silent unless it could not start the run, and then there are no figures.
@@ -81,6 +81,10 @@ class BubblewrapEngine:
         """Options that mount the root file system."""
         return ["--ro-bind", str(image.rootfs), "/"]
 
+    def _in_tmp(self) -> tuple[str, ...]:
+        """Directories of the host below /tmp that a run sees; its own /tmp would hide them."""
+        return ()
+
 
 def _program() -> str:
     program = shutil.which("bwrap")
@@ -89,11 +93,13 @@ def _program() -> str:
     return program
 
 
-def _options(root: Sequence[str], request: EngineRequest) -> list[str]:
+def _options(root: Sequence[str], in_tmp: Sequence[str], request: EngineRequest) -> list[str]:
     """Options of bwrap: what the run sees, in the order in which it is mounted."""
     around = request.surroundings
     base = _isolating(root, around)
     base += ["--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/in"]
+    for place in in_tmp:
+        base += ["--ro-bind", place, place]
     for mount in request.inputs:
         base += ["--ro-bind", str(mount.source), mount.target]
     # The places to mount on are made first; after that nothing can be added.

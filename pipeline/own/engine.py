@@ -83,6 +83,9 @@ class PythonInBubblewrap(BubblewrapEngine):
             options += ["--dir", place]
         return [*options, "--remount-ro", "/"]
 
+    def _in_tmp(self) -> tuple[str, ...]:
+        return tuple(place for place in _places_of_python() if Path(place).is_relative_to("/tmp"))
+
 
 class BarePython:
     """Runs recipes of our own as a plain process: the environment is all that is kept from it.

@@ -19,7 +19,7 @@ PARTS = 8
 def test_every_step_of_a_publication_is_among_the_calls(labels: list[str]) -> None:
     """What strikes at every call strikes between any two steps of the protocol."""
     steps = [
-        *("openat claims", "write claims", "rename work", "openat work", "write work"),
+        *("symlink claims", "rename work", "openat work", "write work"),
         *("fchmod work", "utimensat work", "fsync work", "linkat objects", "fsync objects"),
         *("openat tmp", "write tmp", "fchmod tmp", "fsync tmp", "linkat actions", "fsync actions"),
         *("openat journal", "linkat records", "fsync records", "pwrite64 provenance.db-wal"),
