@@ -5,8 +5,9 @@ took is scaled to what a step is given. Runs with other parameters tell less: a 
 changes both. A stage that never ran goes by the tables in `pipeline.recipes`.
 """
 
+import functools
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pipeline.model import FrameInput, ProductInput, Stage, Step
@@ -181,6 +182,7 @@ def _guess(recipe: str, size: int) -> float:
     return row.base_memory + row.memory_factor * size
 
 
-def _without_ifu(parameters: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-    """Leave out which IFU it was: they are alike."""
+@functools.lru_cache(maxsize=1024)
+def _without_ifu(parameters: tuple[tuple[str, str], ...]) -> frozenset[tuple[str, str]]:
+    """Leave out which IFU it was: they are alike. Steps of a stage share their parameters."""
     return frozenset(pair for pair in parameters if not pair[0].endswith(".nifu"))
