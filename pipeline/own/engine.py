@@ -1,8 +1,8 @@
-"""What runs a recipe of our own: a Python process with nothing inherited, in bubblewrap where there is one.
+"""What runs a recipe of our own: a Python process with nothing inherited, shut in by bubblewrap.
 
-In bubblewrap it sees the system's libraries, this Python with what is installed in it, our two packages and
-the inputs, all read-only; no home directory, no network. Without bubblewrap it is a plain process with the
-same environment, and the record says what was not applied.
+It sees the system's libraries, this Python with what is installed in it, our two packages and the inputs, all
+read-only; no home directory, no network. Without bubblewrap it does not run: what ends a run ends all
+processes it can see, and those have to be the run's own.
 """
 
 import os
@@ -14,37 +14,32 @@ from pathlib import Path
 
 from pipeline.engine import Engine, EngineRequest, EngineResult, RecipeImage
 from pipeline.engines.bubblewrap import BubblewrapEngine
-from pipeline.engines.keeper import check_request, clear_traces, conclude, isolation, keeper_argv
-from pipeline.engines.process import attend, groups_for
-from pipeline.errors import EngineUnavailable
 
 _OURS = "/clio"
 """Where our packages lie inside."""
 _SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin")
 _LINKER = "/etc/ld.so.cache"
 _LAUNCH = "import sys; sys.path.insert(0, sys.argv.pop(1)); from pipeline.own.program import main; main()"
-_IN_DIRECTORY = 'cd "$1" && shift && exec "$@"'
 
 
 def own_engine() -> Engine:
-    """Choose what shuts our process in: bubblewrap if it works here, else nothing."""
+    """Give what shuts our process in.
+
+    Raises
+    ------
+    EngineUnavailable
+        There is no bubblewrap here, or no namespaces can be made.
+    """
     with _choosing:
         if not _chosen:
-            _chosen.append(_choose())
+            engine = PythonInBubblewrap()
+            engine.prepare(RecipeImage("python", "", Path("/"), Path("/")))
+            _chosen.append(engine)
         return _chosen[0]
 
 
 _choosing = threading.Lock()
 _chosen: list[Engine] = []
-
-
-def _choose() -> Engine:
-    shut_in = PythonInBubblewrap()
-    try:
-        shut_in.prepare(RecipeImage("python", "", Path("/"), Path("/")))
-    except EngineUnavailable as error:
-        return BarePython(error.message)
-    return shut_in
 
 
 class PythonInBubblewrap(BubblewrapEngine):
@@ -85,49 +80,6 @@ class PythonInBubblewrap(BubblewrapEngine):
 
     def _in_tmp(self) -> tuple[str, ...]:
         return tuple(place for place in _places_of_python() if Path(place).is_relative_to("/tmp"))
-
-
-class BarePython:
-    """Runs recipes of our own as a plain process: the environment is all that is kept from it.
-
-    Parameters
-    ----------
-    why : str
-        Why it is not shut in.
-    """
-
-    name = "python"
-
-    def __init__(self, why: str) -> None:
-        self._why = why
-
-    def version(self) -> str:
-        """Version of Python."""
-        return platform.python_version()
-
-    def prepare(self, image: RecipeImage) -> None:
-        """Do nothing: there is nothing to prepare."""
-
-    def run(self, image: RecipeImage, request: EngineRequest, cancel: threading.Event) -> EngineResult:
-        """Run a request to its end; see `pipeline.engine.Engine`."""
-        check_request(request)
-        clear_traces(request.out)
-        root = request.out.parent / "root"
-        for mount in request.inputs:
-            place = root / mount.target.lstrip("/")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(mount.source)
-        argv = (*_launched(request.argv, str(_packages())), f"--root={root}")
-        keeper = keeper_argv(replace(request, argv=argv))
-        command = ["/bin/sh", "-c", _IN_DIRECTORY, "directory", str(request.out), *keeper]
-        with groups_for(request) as groups:
-            watched, _ = attend(command, request, cancel, groups)
-        return conclude(request.out, watched, self._isolation(request))
-
-    def _isolation(self, request: EngineRequest) -> tuple[tuple[str, str], ...]:
-        kept = {"environment": "nothing inherited"}
-        lost = dict.fromkeys(dict(isolation(request, {})).keys() - kept.keys(), f"not applied: {self._why}")
-        return tuple((kept | lost).items())
 
 
 def _launched(argv: tuple[str, ...], packages: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from pipeline.events import Did
 from pipeline.execute import Call, StagedInput, execute
 from pipeline.fitsdigest import digest_file
 from pipeline.model import Stage
-from pipeline.own.engine import BarePython, own_engine
+from pipeline.own.engine import own_engine
 from pipeline.own.environment import bill, digest_of, own_image, remembered
 from pipeline.reasons import Asked, Explainer
 from pipeline.reference.offsets import Row, read_list
@@ -265,11 +265,3 @@ def test_it_agrees_with_muse_exp_align_and_with_the_truth(
     for row, other, (east, north) in zip(rows, listed, SHIFTS, strict=True):
         assert (row.east, row.north) == pytest.approx((east, north), abs=0.03)
         assert (row.east, row.north) == pytest.approx((other.east, other.north), abs=0.03)
-
-
-def test_without_bubblewrap_it_gives_the_same_bytes(staged: tuple[StagedInput, ...], tmp_path: Path) -> None:
-    image = own_image("clio_align")
-    shut_in = aligned("clio_align", {"search": "4"}, staged, own_engine(), image, tmp_path / "a")
-    bare = aligned("clio_align", {"search": "4"}, staged, BarePython("there is none"), image, tmp_path / "b")
-
-    assert bare.read_bytes() == shut_in.read_bytes()
