@@ -56,8 +56,8 @@ def test_a_store_on_a_full_disk_can_still_be_read(small_disk: Path) -> None:
         assert store.lookup(run.action).run == run
         assert store.runs() == (run,)
         assert check(store, deep=True) == ()
-        with pytest.raises(StoreFull), store.claim(run.action):
-            raise AssertionError("a claim needs a file")
+        with pytest.raises(StoreFull):
+            store.objects.put_bytes(b"x" * 2**16)
 
 
 def test_a_store_on_a_read_only_file_system_is_read_and_not_written(small_disk: Path) -> None:
@@ -93,8 +93,8 @@ def test_a_product_on_another_file_system_is_copied_into_the_store(small_disk: P
         assert store.objects.verify(stored.digest) == 7
 
 
-def test_eighty_hits_are_found_in_a_tenth_of_a_second(tmp_path: Path) -> None:
-    """CPU time, so that a busy machine does not fail it; measured 0.02 s."""
+def test_eighty_hits_are_found_in_a_second(tmp_path: Path) -> None:
+    """CPU time, and far more than it takes (0.02 s), so that a busy machine does not fail it."""
     with Store.create(tmp_path / "store") as store:
         for number in range(80):
             make(store, action(number))
@@ -105,7 +105,7 @@ def test_eighty_hits_are_found_in_a_tenth_of_a_second(tmp_path: Path) -> None:
     spent_s = time.process_time() - began
 
     assert hits == 80
-    assert spent_s < 0.1
+    assert spent_s < 1
 
 
 def test_no_process_is_needed_to_read_a_store_again(tmp_path: Path) -> None:
