@@ -75,6 +75,7 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
         As recorded, successful or not.
     """
     store = tools.store
+    engine, image = _setting(job.step.recipe, tools)  # first: without an engine there is nothing to tidy up
     id_ = store.new_run_id()
     work = store.work(id_)
     table = tools.settings.table.clio
@@ -88,7 +89,6 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
     if tools.locked is not None:
         call = tools.locked.with_clock(job.step, call)
     keep = False
-    engine, image = _setting(job.step.recipe, tools)
     try:
         cause, reason = unfit(call)
         if cause:
