@@ -21,7 +21,7 @@ from pipeline.simulate.night import night
 from pipeline.simulate.optics import N_SLICES, centre_px, height, wavelength_a, width_px
 from pipeline.simulate.statics import write_statics
 
-LOGGING = ("--log-dir=.", "--log-file=log", "--msg-level=off")
+OPTIONS_OF_ESOREX = ("--log-dir=.", "--log-file=log", "--msg-level=off", "--suppress-prefix=TRUE")
 OPTIONS = NightOptions(ifus=(1,), exposures=1)
 
 
@@ -30,7 +30,7 @@ def run(image: RecipeImage, directory: Path, recipe: str, frames: list[tuple[Pat
     directory.mkdir()
     (directory / "in.sof").write_text("".join(f"{path} {tag}\n" for path, tag in frames))
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(directory), "OMP_NUM_THREADS": "1"}
-    command = [*bare_esorex(image), *LOGGING, recipe, "--nifu=1", "in.sof"]
+    command = [*bare_esorex(image), *OPTIONS_OF_ESOREX, recipe, "--nifu=1", "in.sof"]
     subprocess.run(command, cwd=directory, env=environment, check=True, capture_output=True)
     return (directory / "log").read_text()
 
