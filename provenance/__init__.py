@@ -13,11 +13,12 @@ artifact
     Bytes, known by their digest `sha256:<64 hex>`. Those the store keeps are its *objects*.
 known
     An action of which a run was made for its products, with status `ok` or `caveat` and exit status 0, and
-    all its products are there and intact. The newest such run is believed; without
-    one, the run of another action that a person accepted in its place, if its products are there and intact.
+    all its products are there and intact, and of which nothing is tainted. The newest such run is believed;
+    without one, the run of another action that a person accepted in its place, if its products are there
+    and intact.
 statement
     What a person or a check said later, immutable too: an invocation, a pin, a passport, an
-    acceptance and its taking back.
+    acceptance, a taint, and their taking back.
 
 Layout, format 1
 ----------------

@@ -49,6 +49,8 @@ class Shelves:
     """Whether damaged objects may be set aside."""
     dropped: Callable[[], Collection[str]] = tuple
     """Gives the digests of what was ever pruned; asked only when something is missing."""
+    doubt: Callable[[Run], str] = lambda _: ""
+    """Says why a run is not to be believed though it succeeded; see `doubts`."""
     damages: dict[str, str] = field(default_factory=dict)
     """What was wrong with objects that were set aside: whoever looks again would only find them missing."""
 
@@ -157,6 +159,8 @@ def _judge(shelves: Shelves, key: str, run_id: str) -> Run | _Miss:
         return _Miss(2, _UNBELIEVED[run.purpose])
     if not run.is_success:
         return _Miss(1, f"failed before: {run.reason or run.cause or run.status.value}", run)
+    if doubt := shelves.doubt(run):
+        return _Miss(0, doubt)
     for name, digest, size in _wanted(run):
         if (reason := inspect(shelves, digest, size, name)) is not None:
             return _Miss(0, _pruned(shelves, run, digest, name) or reason)

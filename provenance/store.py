@@ -20,6 +20,7 @@ from provenance.claims import LeaseTerms, claim
 from provenance.claims import sweep as sweep_claims
 from provenance.costs import PastCost, select_costs
 from provenance.digest import is_digest
+from provenance.doubts import Doubts
 from provenance.dropped import PRUNED, Dropped, DroppedObject, newest_of
 from provenance.errors import (
     RecordRefused,
@@ -42,6 +43,8 @@ from provenance.pins import PINNED, UNPINNED, Pin, Pinned, Unpinned, pins
 from provenance.queries import Attempt, PastStep, Target
 from provenance.records import Records
 from provenance.rows import statement_rows
+from provenance.taints import CLEARED, TAINTED, Taint, taints
+from provenance.taints import InForce as TaintsInForce
 from provenance.taking import fill, take_in, take_in_run
 from provenance.work import Leftover, Work
 
@@ -63,7 +66,13 @@ class Store:
         self._memos = Memos(index)
         self._in_force = InForce(self.acceptances)
         self.objects = Objects(path)
-        self._shelves = Shelves(self._records, self.objects, self._memos, index.writable, self.dropped)
+        self._tainted: TaintsInForce | None = None
+        self._doubts = Doubts(lambda: self.tainted or None)
+        self._shelves = Shelves(
+            *(self._records, self.objects, self._memos, index.writable),
+            dropped=self.dropped,
+            doubt=self._doubts.doubt,
+        )
 
     @classmethod
     def create(cls, path: Path, *, terms: LeaseTerms | None = None) -> "Store":
@@ -254,6 +263,8 @@ class Store:
         except (StoreDamaged, StoreFull, StoreLocked) as error:
             _log.warning("statement %s is not yet in the index: %s", short(statement.digest), error.message)
         self._in_force.forget()
+        self._tainted = None
+        self._doubts.forget()
         return statement
 
     def record_invocation(self, invocation: Invocation) -> Statement:
@@ -325,6 +336,17 @@ class Store:
     def pins(self) -> tuple[Pin, ...]:
         """Return all pins, oldest first, those taken out among them."""
         return pins(self.statements(PINNED), self.statements(UNPINNED))
+
+    def taints(self) -> tuple[Taint, ...]:
+        """Return all taints, oldest first, those cleared among them."""
+        return taints(self.statements(TAINTED), self.statements(CLEARED))
+
+    @property
+    def tainted(self) -> TaintsInForce:
+        """The taints that hold; read once, and false if there are none."""
+        if self._tainted is None:
+            self._tainted = TaintsInForce(self.taints(), self.action)
+        return self._tainted
 
     def dropped(self) -> dict[str, tuple[Dropped, DroppedObject]]:
         """Return what was said last of each object that was ever pruned, whether it is there again or not."""
