@@ -19,6 +19,9 @@ known
 statement
     What a person or a check said later, immutable too: an invocation, a pin, a passport, an
     acceptance, a taint, and their taking back.
+imported
+    Brought by a bundle. An imported run is shown, and is not known before a statement of this store vouches
+    for it; imported statements are shown, and decide nothing.
 
 Layout, format 1
 ----------------
@@ -31,6 +34,7 @@ Layout, format 1
     statements/ab/<64 hex>.json         statements, by the digest of the file
     journal/<YYYYMMDD>/<run>.<key>      empty: names of records by day, written just before each; a hint
     journal/<YYYYMMDD>/<64 hex>         the same for statements
+    imports/<64 hex>                    empty: names of the statements that say what was imported here
     claims/<key>                        leases of actions being made: links that name the owner
     work/<run>/{owner,in,out}           scratch of a run; `kept` beside them keeps it from the sweep
     tmp/<owner>~<uuid>                  files being written

@@ -49,6 +49,9 @@ class Shelves:
     """Whether damaged objects may be set aside."""
     dropped: Callable[[], Collection[str]] = tuple
     """Gives the digests of what was ever pruned; asked only when something is missing."""
+    stranger: Callable[[Run], str] = lambda _: ""
+    """Says why a run that was made elsewhere is not believed, nor its failure; see `imports`. Asked after the
+    record was read, so that no record is older than what is said of it."""
     doubt: Callable[[Run], str] = lambda _: ""
     """Says why a run is not to be believed though it succeeded; see `doubts`."""
     damages: dict[str, str] = field(default_factory=dict)
@@ -60,8 +63,9 @@ def look_up(shelves: Shelves, key: str) -> Lookup:
 
     Notes
     -----
-    Only runs proper are believed, never a replay or what was imported. A damaged object is set aside, so
-    that making it again can publish it. An unreadable record is passed over; `check` names it.
+    Only runs proper are believed, never a replay, nor what was imported and nobody vouches for. A damaged
+    object is set aside, so that making it again can publish it. An unreadable record is passed over; `check`
+    names it.
     """
     misses: list[_Miss] = []
     for run_id in reversed(shelves.records.runs_of(key)):
@@ -157,6 +161,8 @@ def _judge(shelves: Shelves, key: str, run_id: str) -> Run | _Miss:
         return _Miss(0, f"the record of run {run_id} cannot be used: {error.message}")
     if run.purpose is not Purpose.RUN:
         return _Miss(2, _UNBELIEVED[run.purpose])
+    if stranger := shelves.stranger(run):
+        return _Miss(2, stranger)
     if not run.is_success:
         return _Miss(1, f"failed before: {run.reason or run.cause or run.status.value}", run)
     if doubt := shelves.doubt(run):

@@ -169,7 +169,8 @@ def survey(store: Store, since: str) -> Survey:
         A record or statement cannot be read: what it protects is not known.
     """
     try:
-        said = [store.records.statement(digest) for digest in store.records.iterate_statements()]
+        foreign, every = store.imports.statements, store.records.iterate_statements()
+        said = [store.records.statement(digest) for digest in every if digest not in foreign]
         runs = tuple(sorted(_runs(store), key=lambda run: run.run))
         by_kind: dict[str, list[Statement]] = {}
         for statement in said:

@@ -50,6 +50,7 @@ class Records:
         self._records = root / "records"
         self._statements = root / "statements"
         self._journal = root / "journal"
+        self._imports = root / "imports"
         self._scratch = root / "tmp"
         self._damaged = root / "damaged"
 
@@ -185,6 +186,20 @@ class Records:
     def iterate_statements(self) -> Iterator[str]:
         """Yield the digests of all statements, sorted."""
         yield from (f"sha256:{name}" for name in _names(self._statements))
+
+    def imports(self) -> tuple[str, ...]:
+        """Return the digests of the statements that say what was imported here, sorted.
+
+        Notes
+        -----
+        A bundle may bring such statements too, which say what was imported elsewhere: those decide nothing.
+        """
+        names = listing(self._imports)
+        return tuple(f"sha256:{name}" for name in names if _KEY.fullmatch(name))
+
+    def put_import(self, statement: str) -> None:
+        """Name a statement that says what is imported, before any of that appears."""
+        write_once(self._imports / statement.removeprefix("sha256:"), b"", self._scratch)
 
     def days(self, since: str = "") -> tuple[str, ...]:
         """Return the days of the journal, `YYYYMMDD`, from one on."""

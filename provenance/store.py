@@ -33,6 +33,18 @@ from provenance.errors import (
     short,
 )
 from provenance.identity import new_run_id
+from provenance.imports import (
+    DISTRUSTED,
+    TRUSTED,
+    Distrusted,
+    How,
+    Importing,
+    Imports,
+    Trust,
+    Trusted,
+    imports_of,
+    trusts_of,
+)
 from provenance.index import Index, database_path, filesystem_of
 from provenance.layout import StoreCard, read_card, write_layout
 from provenance.lookup import Lookup, Shelves, look_up, look_up_accepted
@@ -67,10 +79,12 @@ class Store:
         self._in_force = InForce(self.acceptances)
         self.objects = Objects(path)
         self._tainted: TaintsInForce | None = None
+        self._importing = Importing(self._read_imports, self._records.imports)
         self._doubts = Doubts(lambda: self.tainted or None)
         self._shelves = Shelves(
             *(self._records, self.objects, self._memos, index.writable),
             dropped=self.dropped,
+            stranger=lambda run: self.imports.doubt(run),
             doubt=self._doubts.doubt,
         )
 
@@ -265,6 +279,7 @@ class Store:
         self._in_force.forget()
         self._tainted = None
         self._doubts.forget()
+        self._importing.forget()
         return statement
 
     def record_invocation(self, invocation: Invocation) -> Statement:
@@ -351,6 +366,47 @@ class Store:
     def dropped(self) -> dict[str, tuple[Dropped, DroppedObject]]:
         """Return what was said last of each object that was ever pruned, whether it is there again or not."""
         return newest_of(self.statements(PRUNED))
+
+    # What was imported, and what is believed of it.
+
+    @property
+    def imports(self) -> Imports:
+        """What bundles brought, as it is now."""
+        return self._importing()
+
+    def trust(self, runs: Iterable[Run], how: How, reason: str, evidence: str = "") -> Trust:
+        """Vouch for imported runs: from now on a lookup believes them as it does those made here.
+
+        Parameters
+        ----------
+        runs : iterable of Run
+            Those meant; what they were made from is not vouched for with them.
+        how : How
+            What is behind it.
+        reason, evidence : str
+            See `Trusted`.
+        """
+        said = Trusted(tuple(run.run for run in runs), how, reason, evidence, _now())
+        return Trust(self.statement(TRUSTED, said.document()).digest, said)
+
+    def distrust(self, trust: Trust, reason: str) -> Trust:
+        """Take trust back: what it spoke for is a miss again, unless something else does."""
+        said = Distrusted(trust.statement, reason, _now())
+        self.statement(DISTRUSTED, said.document())
+        return Trust(trust.statement, trust.said, said)
+
+    def trusts(self) -> tuple[Trust, ...]:
+        """Return all that was ever vouched for, oldest first, what was taken back among it."""
+        return trusts_of(self.statements(TRUSTED), self.statements(DISTRUSTED))
+
+    def _read_imports(self) -> Imports:
+        try:
+            imported = [self._records.statement(digest) for digest in self._records.imports()]
+        except StoreMissing as error:
+            raise StoreDamaged(
+                f"what was imported is not known: {error.message}", "import the bundle again, from its file"
+            ) from error
+        return imports_of(imported, self._said(TRUSTED), self._said(DISTRUSTED))
 
     # What is known of a file by its times.
 
@@ -514,7 +570,22 @@ class Store:
         return next(self._invocations(where, values), None)
 
     def statements(self, kind: str) -> tuple[Statement, ...]:
-        """Return all statements of a kind, by digest."""
+        """Return all statements of a kind that were said here, by digest; see `brought`."""
+        foreign = self.imports.statements
+        return tuple(said for said in self._said(kind) if said.digest not in foreign)
+
+    def brought(self, kind: str) -> tuple[Statement, ...]:
+        """Return the statements of a kind that bundles brought, by digest: others said them, elsewhere.
+
+        Notes
+        -----
+        They are for people to read, and for what proves itself, such as a signature. They may add a doubt,
+        and must never take one away.
+        """
+        foreign = self.imports.statements
+        return tuple(said for said in self._said(kind) if said.digest in foreign)
+
+    def _said(self, kind: str) -> tuple[Statement, ...]:
         rows = self._index.read("SELECT digest, body FROM statement WHERE kind = ? ORDER BY digest", (kind,))
         return tuple(Statement(digest, kind, json.loads(body)) for digest, body in rows)
 
