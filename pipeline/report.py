@@ -6,6 +6,7 @@ Reads, and neither writes nor prints; how a value looks on screen or as JSON is 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.caveats import arose
 from pipeline.errors import UsageError
@@ -15,6 +16,7 @@ from provenance.lineage import ArtifactNode, ancestors, believed, descendants
 from provenance.model import Action, InputFile, OutputFile, Run
 from provenance.pins import Pin
 from provenance.prune import VERDICT
+from provenance.remembered import Remembered
 from provenance.store import Store
 
 
@@ -140,20 +142,21 @@ def report_run(store: Store, run: Run) -> RunReport:
 def past_verdicts(store: Store, run: Run) -> tuple[PastVerdict, ...]:
     """Read what was said of a run when it was replayed, the newest first."""
     bodies = (said.body for said in store.statements(VERDICT) if isinstance(said.body, dict))
-    found = (
-        PastVerdict(
-            at=str(body.get("at", "")),
-            verdict=str(body.get("verdict", "")),
-            reason=str(body.get("reason", "")),
-            engine=str(body.get("engine", "")),
-            clio=str(body.get("clio", "")),
-            replay=body.get("replay"),
-            is_challenge=body.get("challenge") is not None,
-        )
-        for body in bodies
-        if body.get("run") == run.run
-    )
+    found = (past_verdict(body) for body in bodies if body.get("run") == run.run)
     return tuple(sorted(found, key=lambda said: said.at, reverse=True))
+
+
+def past_verdict(body: Mapping[str, Any]) -> PastVerdict:
+    """Take from the body of a statement what a reader of a verdict wants to know."""
+    return PastVerdict(
+        at=str(body.get("at", "")),
+        verdict=str(body.get("verdict", "")),
+        reason=str(body.get("reason", "")),
+        engine=str(body.get("engine", "")),
+        clio=str(body.get("clio", "")),
+        replay=body.get("replay"),
+        is_challenge=body.get("challenge") is not None,
+    )
 
 
 def report_file(store: Store, digest: str, called: str = "") -> ProductReport | FrameReport | RunReport:
@@ -224,17 +227,20 @@ def read_log(store: Store, run: Run) -> str:
     return store.objects.path(run.log).read_text(encoding="utf-8", errors="replace")
 
 
-def trace(store: Store, digests: tuple[str, ...], *, down: bool = False) -> Trace:
+def trace(
+    store: Store, digests: tuple[str, ...], *, down: bool = False, source: Remembered | None = None
+) -> Trace:
     """Follow products up to the raw frames, or down to all that was made from them."""
     walk = descendants if down else ancestors
+    source = source or Remembered(store)
     artifacts: dict[str, ArtifactNode] = {}
     runs: dict[str, RunReport] = {}
     accepted = store.acceptances()
     for digest in digests:
-        found = walk(store, digest)
+        found = walk(source, digest)
         artifacts |= {node.digest: node for node in found.artifacts if node.digest not in artifacts}
         runs |= {
-            node.run: _report(store, store.run(node.run), accepted)
+            node.run: _report(source, source.run(node.run), accepted)
             for node in found.runs
             if node.run not in runs
         }
@@ -256,6 +262,6 @@ def newest_runs(store: Store, stage: str, *, successful: bool = False) -> dict[s
     return {run.unit: run for run in store.newest_runs(stage, successful=successful)}
 
 
-def _report(store: Store, run: Run, accepted: tuple[Acceptance, ...]) -> RunReport:
+def _report(store: Store | Remembered, run: Run, accepted: tuple[Acceptance, ...]) -> RunReport:
     ours = tuple(item for item in accepted if item.said.run == run.run)
     return RunReport(run, store.action(run.action), ours)

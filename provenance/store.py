@@ -522,11 +522,11 @@ class Store:
         self, stage: str | None = None, unit: str | None = None, key: str | None = None, limit: int = -1
     ) -> tuple[Run, ...]:
         """Return runs, newest first; those of a stage, a unit or an action if given, at most so many."""
-        return self._load(queries.select_runs(self._index, stage=stage, unit=unit, key=key, limit=limit))
+        return self.load(queries.select_runs(self._index, stage=stage, unit=unit, key=key, limit=limit))
 
     def newest_runs(self, stage: str, *, successful: bool = False) -> tuple[Run, ...]:
         """Return the newest run of each unit of a stage; see `queries.select_newest`."""
-        return self._load(queries.select_newest(self._index, stage, successful=successful))
+        return self.load(queries.select_newest(self._index, stage, successful=successful))
 
     def past_steps(self, stage: str, unit: str) -> tuple[PastStep, ...]:
         """Return what the calls of the command did with a step, newest first."""
@@ -535,9 +535,9 @@ class Store:
     def last_run(self, stage: str, unit: str) -> Run | None:
         """Return the newest run of a stage's unit whose record can be read."""
         names = queries.select_runs(self._index, stage=stage, unit=unit, limit=1)
-        found = self._load(names)
+        found = self.load(names)
         if names and not found:
-            found = self._load(queries.select_runs(self._index, stage=stage, unit=unit))
+            found = self.load(queries.select_runs(self._index, stage=stage, unit=unit))
         return found[0] if found else None
 
     def attempts(self, stage: str, unit: str, *, before: str | None = None) -> tuple[Attempt, ...]:
@@ -550,11 +550,11 @@ class Store:
 
     def runs_making(self, digest: str) -> tuple[Run, ...]:
         """Return the runs that made an artifact, newest first."""
-        return self._load(queries.select_makers(self._index, digest))
+        return self.load(queries.select_makers(self._index, digest))
 
     def runs_reading(self, digest: str) -> tuple[Run, ...]:
         """Return the runs that read an artifact, newest first."""
-        return self._load(queries.select_readers(self._index, digest))
+        return self.load(queries.select_readers(self._index, digest))
 
     def resolve(self, reference: str) -> tuple[Target, ...]:
         """Return what a reference means, at most one thing of each kind. See `queries.resolve`."""
@@ -589,6 +589,14 @@ class Store:
         rows = self._index.read("SELECT digest, body FROM statement WHERE kind = ? ORDER BY digest", (kind,))
         return tuple(Statement(digest, kind, json.loads(body)) for digest, body in rows)
 
+    def all_statements(self, *, but: Iterable[str] = ()) -> tuple[Statement, ...]:
+        """Return all statements but those of some kinds, by digest."""
+        left_out = tuple(but)
+        places = ",".join("?" * len(left_out))
+        sql = f"SELECT digest, kind, body FROM statement WHERE kind NOT IN ({places}) ORDER BY digest"
+        rows = self._index.read(sql, left_out)
+        return tuple(Statement(digest, kind, json.loads(body)) for digest, kind, body in rows)
+
     def _invocations(self, where: str, values: tuple[str, ...]) -> Iterator[Invocation]:
         sql = (
             "SELECT body FROM statement JOIN invocation ON statement.digest = invocation.statement"
@@ -596,8 +604,11 @@ class Store:
         )
         return (Invocation.from_document(json.loads(body)) for (body,) in self._index.read(sql, values))
 
-    def _load(self, names: Iterable[queries.RunName]) -> tuple[Run, ...]:
-        """Read records; one that is gone or unreadable is passed over: `check` names it."""
+    def load(self, names: Iterable[queries.RunName]) -> tuple[Run, ...]:
+        """Read records by action key and run id; one that is gone or unreadable is passed over.
+
+        `check` names it.
+        """
         found = []
         for key, run in names:
             try:

@@ -124,6 +124,7 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.restore": "finds the recorded run that makes a product again",
     "pipeline.unmatched": "reads the products of an alignment, as records and locks list them",
     "pipeline.own.environment": "states what is behind the digest of an environment, for `why` to tell",
+    "pipeline.exchange.graph": "reads a lineage from the store into one value",
     "pipeline.demo": "repeats recorded runs without Clio, to compare",
 }
 """Beside everything under `pipeline.cli`, which answers questions about the store."""
