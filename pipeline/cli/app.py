@@ -24,6 +24,7 @@ from pipeline.cli import (
     replay,
     space,
     upkeep,
+    verify,
     work,
     workspace,
 )
@@ -53,6 +54,7 @@ for part in (
     params,
     diff,
     replay,
+    verify,
 ):
     part.add_to(app)
 app.add_typer(image.app, name="image")

@@ -73,6 +73,12 @@ def trace(
     reference: Reference,
     down: Annotated[bool, typer.Option("--down", help="What was made from it, and not from what.")] = False,
     form: Annotated[Form, typer.Option("--format", help="How to write it.")] = Form.TREE,
+    sidecar: Annotated[
+        bool,
+        typer.Option(
+            "--sidecar", help="Write REF.prov.json beside the product, for `clio verify`; no drawing."
+        ),
+    ] = False,
     everything: All = False,
     workspace: Workspace = None,
     as_json: Json = False,
@@ -83,6 +89,11 @@ def trace(
     """
     from pipeline import report
 
+    if sidecar:
+        from pipeline.cli.exports import write_sidecar
+
+        write_sidecar(workspace, reference, as_json=as_json)
+        return
     with open_reduction(workspace) as reduction:
         digests = _traced(reduction.store, reference, down)
         found = report.trace(reduction.store, digests, down=down)

@@ -125,6 +125,8 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.unmatched": "reads the products of an alignment, as records and locks list them",
     "pipeline.own.environment": "states what is behind the digest of an environment, for `why` to tell",
     "pipeline.exchange.graph": "reads a lineage from the store into one value",
+    "pipeline.exchange.sidecar": "writes canonical JSON, and names lists by its digest",
+    "pipeline.exchange.verified": "digests of bytes; opens no store",
     "pipeline.demo": "repeats recorded runs without Clio, to compare",
 }
 """Beside everything under `pipeline.cli`, which answers questions about the store."""

@@ -20,6 +20,7 @@ from pipeline.cli import (
     replay,
     space,
     upkeep,
+    verify,
     work,
 )
 from pipeline.cli import workspace as workspace_verbs
@@ -49,6 +50,7 @@ def clio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clio]:
         params,
         diff,
         replay,
+        verify,
     ):
         part.add_to(app)
     app.add_typer(image.app, name="image")
