@@ -16,6 +16,7 @@ from pipeline.reasons import reasons
 from pipeline.record import Job
 from pipeline.schedule import After, Budget, Grant, Task, run_tasks
 from pipeline.stages import needed
+from pipeline.tainted import repeated
 from pipeline.timeleft import TimeLeft
 from provenance.errors import StoreLocked
 from provenance.model import OutputFile, Run
@@ -48,6 +49,8 @@ class Conductor:
         self._outlook: TimeLeft | None = None
         self.events: list[Event] = []
         """The end of every wanted step, in the order in which they came."""
+        self.remarks: list[str] = []
+        """What a person should know of what was made: the same again as something tainted."""
 
     def __call__(self, budget: Budget) -> None:
         """Carry it out.
@@ -167,6 +170,9 @@ class Conductor:
             self._costs.learn(found.step, run, self._outputs)
         reason = f"{run.cause}: {run.reason}"
         if run.is_success:
+            if same := repeated(run, self._tools.store):
+                with self._lock:
+                    self.remarks.append(same)
             self._end(replace(found, outcome=Outcome.HIT, run=run), Did.RAN)
         elif run.cause == OUT_OF_MEMORY and not grant.is_whole and not self._tools.cancel.is_set():
             self._tell(Event(found.step, Did.AGAIN, (reason,), run))

@@ -10,6 +10,7 @@ from pipeline.model import Step
 from pipeline.reasons import reasons
 from pipeline.record import Job
 from pipeline.resolve import Resolver
+from pipeline.tainted import refused
 from pipeline.unmatched import without_unmatched
 from provenance.acceptances import Acceptance
 from provenance.model import Run
@@ -123,6 +124,9 @@ def forecast(
             job = replace(job, caveats=inherited)
     except (FitsError, OSError) as error:
         return Forecast(step, Outcome.BLOCKED, (str(error),))
+    tainted = refused(job, store)
+    if tainted is not None:
+        return Forecast(tainted, Outcome.BLOCKED, tuple(problem.reason for problem in tainted.problems))
     found = store.lookup(job.action.key)
     if found.run is not None:
         why = "same inputs, parameters and image" if found.accepted is None else found.accepted.caveat

@@ -150,7 +150,7 @@ class Reduction(Opened):
             self._record_invocation(invocation, started, argv, exit_status, conductor.events)
         if is_stopped:
             raise Interrupted("stopped on request", "run the same command again to carry on")
-        remarks = plan.remarks
+        remarks = (*plan.remarks, *conductor.remarks)
         if not self._is_as_configured:
             what = "parameters came with the call" if self._arguments or self._illum else _ASKED
             remarks = (*remarks, f"{self.settings.lock.name} is left as it is: {what}")

@@ -4,7 +4,7 @@ Reads, and neither writes nor prints; how a value looks on screen or as JSON is 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from provenance.pins import Pin
 from provenance.prune import VERDICT
 from provenance.remembered import Remembered
 from provenance.store import Store
+from provenance.taints import Taint
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,21 @@ class PastVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A taint of a run or file, and the way it came."""
+
+    taint: Taint
+    through: str = ""
+    """What it was inherited from: tag and first digits of an input; empty if the thing itself is tainted."""
+
+    @property
+    def words(self) -> str:
+        """Say it."""
+        through = f"through {self.through}: " if self.through else ""
+        return f"{through}{self.taint.said.words}"
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """A run with what it was asked to do."""
 
@@ -49,6 +65,8 @@ class RunReport:
     """Where a person let it stand for another action; those taken back among them."""
     verdicts: tuple[PastVerdict, ...] = ()
     """Of its replays in this store, the newest first; not read for lineages."""
+    taints: tuple[Mark, ...] = ()
+    """That reach it; see `pipeline.tainted`."""
 
     @property
     def step(self) -> str:
@@ -89,6 +107,7 @@ class ProductReport:
     """That hold it; those taken out are left out."""
     pruned_at: str | None = None
     """When it was pruned, if it is not there and was."""
+    taints: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +118,7 @@ class FrameReport:
     """As the newest of them saw it."""
     read_by: tuple[Run, ...]
     """Newest first."""
+    taints: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +133,8 @@ class Trace:
     """By digest, nearest first."""
     runs: Mapping[str, RunReport]
     """By id, in the order they were met."""
+    taints: Mapping[str, tuple[Mark, ...]] = field(default_factory=dict)
+    """Of artifacts that are tainted, by digest."""
 
     def maker(self, digest: str) -> RunReport | None:
         """Return the run of this graph that made an artifact; None if it came from outside of it."""

@@ -354,7 +354,8 @@ class Store:
 
     def taints(self) -> tuple[Taint, ...]:
         """Return all taints, oldest first, those cleared among them."""
-        return taints(self.statements(TAINTED), self.statements(CLEARED))
+        tainted = self.statements(TAINTED)
+        return taints(tainted, self.statements(CLEARED), self.imports.statements) if tainted else ()
 
     @property
     def tainted(self) -> TaintsInForce:

@@ -6,7 +6,7 @@ it: making that again would only give the same. What lies downstream is tainted 
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -95,6 +95,14 @@ class Taint:
     said: Tainted
     cleared: Cleared | None = None
     """None while it holds."""
+    is_foreign: bool = False
+    """Whether a bundle brought it: somebody said it elsewhere."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it counts here. What others said counts for what they made, and blocks nothing of ours."""
+        ours = not self.is_foreign or self.said.kind in (TaintKind.RUN, TaintKind.PRODUCT)
+        return ours and self.cleared is None
 
 
 class Keeper(Protocol):
@@ -113,24 +121,29 @@ def clear(store: Keeper, taint: Taint, reason: str, at: str) -> Taint:
     """Clear a taint: from now on it taints nothing."""
     said = Cleared(taint.statement, reason, at)
     store.statement(CLEARED, said.document())
-    return Taint(taint.statement, taint.said, said)
+    return Taint(taint.statement, taint.said, said, taint.is_foreign)
 
 
-def taints(tainted: Iterable[Statement], cleared: Iterable[Statement]) -> tuple[Taint, ...]:
+def taints(
+    tainted: Sequence[Statement], cleared: Iterable[Statement], foreign: Collection[str] = ()
+) -> tuple[Taint, ...]:
     """Put statements together, oldest first; one that cannot be read is passed over.
 
     Parameters
     ----------
-    tainted, cleared : iterable of Statement
+    tainted, cleared : sequence of Statement
         Those of the two kinds.
+    foreign : collection of str
+        Digests of statements that bundles brought: of these none clears what was said here.
     """
     taken_back: dict[str, Cleared] = {}
+    said_here = {statement.digest for statement in tainted} - set(foreign)
     for statement in cleared:
         back = _read(Cleared, statement)
-        if back is not None:
+        if back is not None and not (statement.digest in foreign and back.taint in said_here):
             taken_back.setdefault(back.taint, back)
     found = [
-        Taint(item.digest, said, taken_back.get(item.digest))
+        Taint(item.digest, said, taken_back.get(item.digest), item.digest in foreign)
         for item in tainted
         if (said := _read(Tainted, item)) is not None
     ]
@@ -143,13 +156,13 @@ class InForce:
     Parameters
     ----------
     known : iterable of Taint
-        All there are; those cleared are passed over.
+        All there are; those that do not hold are passed over.
     action : callable
         Gives the action of a key; asked only where an image or a parameter is tainted.
     """
 
     def __init__(self, known: Iterable[Taint], action: Callable[[str], Action]) -> None:
-        self.all = tuple(taint for taint in known if taint.cleared is None)
+        self.all = tuple(taint for taint in known if taint.holds)
         """Oldest first."""
         self._action = action
         self._runs: dict[str, Taint] = {}

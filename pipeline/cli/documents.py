@@ -6,7 +6,7 @@ from provenance.documents import to_document
 
 if TYPE_CHECKING:
     from pipeline.causes import Cause
-    from pipeline.report import FrameReport, ProductReport, RunReport, Trace
+    from pipeline.report import FrameReport, Mark, ProductReport, RunReport, Trace
     from pipeline.why import Now, Past, Reason
     from provenance.acceptances import Acceptance
     from provenance.model import Run
@@ -26,6 +26,7 @@ def run_document(report: "RunReport") -> Document:
         "action": action,
         "accepted": [acceptance_document(item) for item in report.accepted],
         "verdicts": [to_document(item) for item in report.verdicts],
+        "taints": [mark_document(mark) for mark in report.taints],
     }
 
 
@@ -42,6 +43,7 @@ def product_document(report: "ProductReport") -> Document:
         "path": str(report.path),
         "is_there": report.is_there,
         "pruned_at": report.pruned_at,
+        "taints": [mark_document(mark) for mark in report.taints],
         "pins": [{"at": pin.said.at, "reason": pin.said.reason} for pin in report.pins],
         "also_made_by": list(report.also_made_by),
         "read_by": [run_row(run) for run in report.read_by],
@@ -59,6 +61,7 @@ def frame_document(report: "FrameReport") -> Document:
         "data_digest": item.data_digest,
         "size": item.size,
         "seen_at": item.seen_at,
+        "taints": [mark_document(mark) for mark in report.taints],
         "read_by": [run_row(run) for run in report.read_by],
     }
     return {"kind": "frame", "frame": frame}
@@ -76,8 +79,8 @@ def run_row(run: "Run") -> Document:
     }
 
 
-def trace_document(trace: "Trace") -> Document:
-    """Describe a lineage as a graph of artifacts and runs."""
+def trace_document(trace: "Trace", newest: frozenset[str] = frozenset()) -> Document:
+    """Describe a lineage as a graph of artifacts and runs; `newest` are the runs of the newest reduction."""
     return {
         "direction": trace.direction,
         "digests": list(trace.digests),
@@ -92,10 +95,11 @@ def trace_document(trace: "Trace") -> Document:
                 "made_by": node.made_by,
                 "also_made_by": list(node.also_made_by),
                 "seen_at": node.seen_at,
+                "taints": [mark_document(mark) for mark in trace.taints.get(node.digest, ())],
             }
             for node in trace.artifacts.values()
         ],
-        "runs": [_traced_run(report) for report in trace.runs.values()],
+        "runs": [_traced_run(report, report.run.run in newest) for report in trace.runs.values()],
     }
 
 
@@ -155,7 +159,21 @@ def acceptance_document(acceptance: "Acceptance") -> Document:
     }
 
 
-def _traced_run(report: "RunReport") -> Document:
+def mark_document(mark: "Mark") -> Document:
+    """Describe a taint of a run or file."""
+    said = mark.taint.said
+    return {
+        "taint": mark.taint.statement,
+        "kind": said.kind.value,
+        "subject": said.subject,
+        "name": said.name,
+        "reason": said.reason,
+        "at": said.at,
+        "through": mark.through or None,
+    }
+
+
+def _traced_run(report: "RunReport", is_newest: bool) -> Document:
     run, action = report.run, report.action
     return {
         "run": run.run,
@@ -168,6 +186,8 @@ def _traced_run(report: "RunReport") -> Document:
         "platform": action.platform,
         "changed_parameters": dict(report.changed),
         "caveats": list(run.caveats),
+        "is_newest": is_newest,
+        "taints": [mark_document(mark) for mark in report.taints],
         "accepted": [acceptance_document(item) for item in report.accepted],
         "inputs": [{"tag": i.tag, "name": i.name, "digest": i.digest} for i in run.inputs],
         "outputs": [{"tag": o.tag, "name": o.name, "digest": o.digest} for o in run.outputs],

@@ -161,6 +161,8 @@ def _about(report: "RunReport", *, is_first: bool = False) -> Text:
     about = Text(f"\n{', '.join(words)}")
     if not report.run.is_success:
         about.append(f"\n{report.run.status.value}: {report.run.reason or report.run.cause}", style="red")
+    for mark in report.taints:
+        about.append(f"\n{mark.words}", style="red")
     for caveat in report.run.caveats if is_first else report.own_caveats:
         about.append(f"\ncaveat: {caveat}", style="yellow")
     for accepted in report.accepted:

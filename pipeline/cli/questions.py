@@ -35,6 +35,7 @@ class Form(StrEnum):
     """How a lineage is written."""
 
     TREE = "tree"
+    TABLE = "table"
     JSON = "json"
     DOT = "dot"
     MERMAID = "mermaid"
@@ -70,8 +71,19 @@ def show(
 
 
 def trace(
-    reference: Reference,
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF",
+            help="A path, 8 digits or more of a digest, a run id, or `stage[:exposure[:ifu]]`; with --down "
+            "also a name in ESO's archive, an image, or `RECIPE.PARAMETER=VALUE`.",
+            show_default=False,
+        ),
+    ] = "",
     down: Annotated[bool, typer.Option("--down", help="What was made from it, and not from what.")] = False,
+    parameter: Annotated[
+        str, typer.Option(help="With --down, a value of a parameter.", metavar="NAME=VALUE")
+    ] = "",
     form: Annotated[Form, typer.Option("--format", help="How to write it.")] = Form.TREE,
     sidecar: Annotated[
         bool,
@@ -83,21 +95,35 @@ def trace(
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
-    """Follow a product back to the raw frames, or down to all that was made from it.
+    """Follow a product back to the raw frames, or anything down to all that was made from it.
+
+    With --down it may be any frame, calibration, product, run, image, or value of a parameter; of the last
+    two, and with `--format table`, each run is a line, those of the newest reduction marked.
 
     Example: `clio trace scipost:200012345 --format mermaid`
-    """
-    from pipeline import report
 
+    Example: `clio trace --down muse_scipost.skymethod=model`
+    """
+    from pipeline import report, tainted
+    from pipeline.cli import taint
+    from pipeline.cli.subjects import is_of_many
+    from provenance.blast import newest_reduction
+
+    if bool(reference) == bool(parameter) or (not down and (parameter or form is Form.TABLE)):
+        raise UsageError("trace takes one thing; a table and parameters need --down", "clio trace --help")
     if sidecar:
         from pipeline.cli.exports import write_sidecar
 
         write_sidecar(workspace, reference, as_json=as_json)
         return
     with open_reduction(workspace) as reduction:
+        if down and (form is Form.TABLE or is_of_many(reduction.store, parameter or reference)):
+            taint.show_blast(reduction, parameter or reference, everything, as_json or form is Form.JSON)
+            return
         digests = _traced(reduction.store, reference, down)
-        found = report.trace(reduction.store, digests, down=down)
-    _print_trace(reference, found, Form.JSON if as_json else form, everything)
+        found = tainted.marked_trace(reduction.store, report.trace(reduction.store, digests, down=down))
+        newest = newest_reduction(reduction.store.index, str(reduction.settings.root))
+    _print_trace(reference, found, Form.JSON if as_json else form, everything, newest)
 
 
 def why(
@@ -147,10 +173,11 @@ def teller(reduction: "Reduction", forecasts: "dict[str, Forecast]") -> "Teller"
 
 def _report(store: "Store", found: FoundRuns | FoundFile) -> "RunReport | ProductReport | FrameReport":
     from pipeline.report import report_file, report_run
+    from pipeline.tainted import marked
 
     if isinstance(found, FoundRuns):
-        return report_run(store, found.runs[0])
-    return report_file(store, found.digest, found.reference)
+        return marked(store, report_run(store, found.runs[0]))
+    return marked(store, report_file(store, found.digest, found.reference))
 
 
 def _show_report(
@@ -205,9 +232,10 @@ def _show_log(store: "Store", reference: str, as_json: bool) -> None:
 
 def _traced(store: "Store", reference: str, down: bool) -> tuple[str, ...]:
     """List the artifacts to follow: of a run, one product says what all are made from."""
+    from pipeline.cli.subjects import archived
     from pipeline.report import RunReport, report_file
 
-    found = find(store, reference, successful=True)
+    found = find(store, archived(store, reference) if down else reference, successful=True)
     if isinstance(found, FoundRuns):
         run = the_one(found, reference)
     else:
@@ -224,18 +252,22 @@ def _traced(store: "Store", reference: str, down: bool) -> tuple[str, ...]:
     return made if down else made[:1]
 
 
-def _print_trace(reference: str, found: "Trace", form: Form, everything: bool) -> None:
+def _print_trace(
+    reference: str, found: "Trace", form: Form, everything: bool, newest: frozenset[str]
+) -> None:
     from pipeline.cli import documents, drawing, graphs
     from pipeline.cli.sheets import counted
 
     match form:
         case Form.JSON:
-            OUTPUT.document("clio-trace/1", {"reference": reference, **documents.trace_document(found)})
+            OUTPUT.document(
+                "clio-trace/1", {"reference": reference, **documents.trace_document(found, newest)}
+            )
         case Form.DOT:
             OUTPUT.line(graphs.dot(graphs.graph(found, unfolded=everything)))
         case Form.MERMAID:
             OUTPUT.line(graphs.mermaid(graphs.graph(found, unfolded=everything)))
-        case Form.TREE:
+        case Form.TREE | Form.TABLE:
             for tree in drawing.draw(found, unfolded=everything):
                 OUTPUT.data.print(tree, soft_wrap=not OUTPUT.data.is_terminal)
             outside = sum(node.made_by is None for node in found.artifacts.values())

@@ -71,6 +71,8 @@ def product_lines(report: "ProductReport", *, everything: bool) -> Lines:
     if report.pruned_at:
         lost = f" (pruned {report.pruned_at}: `clio restore {digits(item.digest)}` brings it back)"
     yield _labelled("lies at", f"{report.path}{lost}")
+    for mark in report.taints:
+        yield _labelled("tainted", mark.words)
     for pin in report.pins:
         why = f": {pin.said.reason}" if pin.said.reason else ""
         yield _labelled("pinned", f"{pin.said.at}{why}")
@@ -93,6 +95,8 @@ def frame_lines(report: "FrameReport", *, everything: bool) -> Lines:
         yield _labelled("size", _size(item.size))
     if item.seen_at:
         yield _labelled("seen at", item.seen_at)
+    for mark in report.taints:
+        yield _labelled("tainted", mark.words)
     yield from _readers(report.read_by, everything)
 
 
@@ -183,6 +187,8 @@ def _outcome(report: "RunReport") -> Lines:
     yield _labelled("step", report.step)
     purpose = "" if run.purpose.value == "run" else f" ({run.purpose.value})"
     yield _labelled("status", f"{in_words(run.status.value)}{purpose}")
+    for mark in report.taints:
+        yield _labelled("tainted", mark.words)
     for caveat in run.caveats:
         yield _labelled("caveat", caveat)
     for accepted in report.accepted:

@@ -205,13 +205,16 @@ def status(
 
     Example: `clio status`
     """
+    from pipeline.blast import blasts
     from pipeline.cli.sheets import counted
+    from pipeline.cli.taint import taint_words, taints_document
     from pipeline.stages import Only
     from pipeline.why import caveats
 
     with open_reduction(workspace) as reduction:
         found = reduction.forecast(only=Only.named(target or (), dataset or ()))
         last = reduction.store.last_invocation(str(reduction.settings.root))
+        taints = blasts(reduction.store, workspace=str(reduction.settings.root))
     stages: dict[str, Counter[str]] = {}
     for f in found:
         stages.setdefault(f.step.stage.value, Counter())[f.outcome.value] += 1
@@ -225,7 +228,12 @@ def status(
         remarks = [{"step": c.step, "caveats": [c.text], "carried_by": list(c.also)} for c in told]
         OUTPUT.document(
             "clio-status/1",
-            {"stages": rows, "caveats": remarks, "last_run": last.started if last else None},
+            {
+                "stages": rows,
+                "caveats": remarks,
+                "taints": taints_document(taints),
+                "last_run": last.started if last else None,
+            },
         )
         return
     OUTPUT.table(
@@ -240,6 +248,8 @@ def status(
         OUTPUT.say(f"caveat: {caveat.step}: {caveat.text}{also}")
     if len(told) > _SHOWN:
         OUTPUT.say(f"caveats: {len(told) - _SHOWN} more; all of them: clio status --json")
+    for line in taint_words(taints):
+        OUTPUT.say(line)
     _print_hints([f for f in found if f.outcome.value == "blocked"])
     OUTPUT.say(f"last run: {last.started}, exit {last.exit_status}" if last else "never run")
 

@@ -100,6 +100,8 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.resolve": "a part of reduce: remembers digests of files, finds products of runs",
     "pipeline.locked": "pins what runs made, and says with the store in what an action is another one",
     "pipeline.replay_lock": "puts what a lock names beside what runs made",
+    "pipeline.blast": "asks the store what came of a thing",
+    "pipeline.tainted": "says what the taints of the store mean for steps",
     "pipeline.forecast": "a part of reduce: asks whether an action is known",
     "pipeline.reasons": "compares actions and runs with those before them",
     "pipeline.why": "reads the store into the reasons of a step",

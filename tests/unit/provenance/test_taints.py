@@ -11,7 +11,7 @@ from provenance.check import reindex
 from provenance.doubts import Doubts
 from provenance.model import InputFile, Run
 from provenance.store import Store
-from provenance.taints import Taint, Tainted, TaintKind, clear, state
+from provenance.taints import Taint, Tainted, TaintKind, clear, state, taints
 
 AT = "2026-11-24T00:00:00.000Z"
 REASON = "the disk was failing"
@@ -158,3 +158,17 @@ def test_without_doubts_statements_are_looked_at_once() -> None:
     doubts.forget()
     assert doubts.doubt(run) == ""
     assert looks == [1, 1]
+
+
+def test_what_others_said_blocks_nothing_of_ours_and_clears_nothing(store: Store, history: History) -> None:
+    """Promise 9."""
+    mine, theirs = of_run(store, history.bias), of_parameter(store, "7")
+    image = state(store, Tainted(TaintKind.IMAGE, IMAGE, "image", REASON, AT))
+    run = of_run(store, history.flat)
+    back = store.statement("taint-cleared", {"taint": mine.statement, "reason": "", "at": AT})
+    foreign = {theirs.statement, image.statement, run.statement, back.digest}
+
+    found = taints(store.statements("taint"), store.statements("taint-cleared"), foreign)
+
+    assert {t.statement for t in found if t.holds} == {mine.statement, run.statement}
+    assert {t.statement for t in found if t.is_foreign} == foreign - {back.digest}

@@ -183,7 +183,7 @@ def test_show_as_json_holds_the_record_and_the_action(clio: Clio, history: Histo
 
     found = document(clio("show", made.digest, "--json"))
     assert list(found) == [
-        *("schema", "reference", "kind", "product", "run", "action", "accepted", "verdicts")
+        *("schema", "reference", "kind", "product", "run", "action", "accepted", "verdicts", "taints")
     ]
     assert (found["schema"], found["kind"]) == ("clio-show/1", "product")
     assert found["product"]["digest"] == made.digest

@@ -1,0 +1,165 @@
+"""What came of a thing, and how far a taint reaches: down to where a sound run made the same data."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from history import BIAS_UNIT, IMAGE, History, call, keep, outcome, product, raw, used, write_history
+
+from provenance.blast import (
+    downstream,
+    images,
+    named,
+    newest_reduction,
+    read_graph,
+    runs_of_image,
+    runs_of_parameter,
+    spread,
+    values_of_parameter,
+)
+from provenance.model import InputFile, OutputFile, Purpose, Run
+from provenance.store import Store
+from provenance.taints import Taint, Tainted, TaintKind, state
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.create(tmp_path / "store") as made:
+        yield made
+
+
+@pytest.fixture
+def history(store: Store) -> History:
+    return write_history(store)
+
+
+def ids(*runs: Run) -> tuple[str, ...]:
+    return tuple(run.run for run in runs)
+
+
+def taint(store: Store, run: Run) -> Taint:
+    return state(store, Tainted(TaintKind.RUN, run.run, "bias", "bad", "2026-11-24T00:00:00.000Z"))
+
+
+def bias_again(store: Store, made: OutputFile, number: int = 7, **fields: object) -> Run:
+    """The same action as that of the history, made again."""
+    inputs = tuple(raw("BIAS", n) for n in (1, 2, 3))
+    return keep(store, "muse_bias", number, BIAS_UNIT, inputs=inputs, outputs=(made,), **fields)
+
+
+def test_everything_below_a_frame_is_found_by_its_content(store: Store, history: History) -> None:
+    graph = read_graph(store.index)
+    frame = raw("FLAT", 1)
+
+    found = downstream(graph, (), [frame.data_digest or ""])
+
+    assert found == ids(history.flat, history.broken, history.exposure)
+    assert downstream(graph, [history.bias.run]) == (history.bias.run, *found)
+    assert downstream(graph, (), ["sha256:" + "0" * 64]) == ()
+
+
+def test_runs_are_found_by_image_and_by_the_value_of_a_parameter(store: Store, history: History) -> None:
+    index = store.index
+
+    assert runs_of_image(index, IMAGE) == ids(history.bias, history.flat, history.broken, history.exposure)
+    assert runs_of_parameter(index, "muse.muse_flat.order", "7") == ids(history.flat)
+    assert runs_of_parameter(index, "muse.muse_flat.order", "5") == ids(history.broken)
+    assert values_of_parameter(index, "muse_flat.order") == {"muse.muse_flat.order": ("5", "7")}
+    assert values_of_parameter(index, "muse_flat.ord_r") == {}
+    assert images(index) == (IMAGE,)
+    assert named(index, raw("OBJECT", 1).name) == (
+        raw("OBJECT", 1).digest,
+        *(raw(tag, 1).digest for tag in ("FLAT", "BIAS")),
+    )
+
+
+def test_the_newest_reduction_is_what_the_last_call_made_or_believed_of_each_step(
+    store: Store, history: History, tmp_path: Path
+) -> None:
+    call(store, 20, tmp_path, outcome(history.bias, "ran"), outcome(history.flat, "ran"))
+    call(store, 21, tmp_path, outcome(history.bias, "blocked"), outcome(history.exposure, "hit"))
+
+    assert newest_reduction(store.index, str(tmp_path)) == {history.flat.run, history.exposure.run}
+    assert newest_reduction(store.index, "elsewhere") == {history.flat.run, history.exposure.run}
+
+
+def test_a_taint_is_inherited_by_all_that_read_what_it_made(store: Store, history: History) -> None:
+    bad = taint(store, history.bias)
+
+    found = spread(store.index, store.tainted)
+
+    assert found.of(bad) == ids(history.bias, history.flat, history.broken, history.exposure)
+    assert found.direct == {history.bias.run: (bad,)}
+    made = history.bias.outputs[0].data_digest or ""
+    assert found.through[history.flat.run] == (made,)
+    assert found.contents[made] == (bad,)
+
+
+def test_a_sound_run_that_made_the_same_data_ends_it(store: Store, history: History) -> None:
+    """With another date in its header: other bytes, the same data."""
+    bad = taint(store, history.bias)
+    made = history.bias.outputs[0]
+    other = store.objects.put_bytes(b"the same, later")
+    bias_again(store, OutputFile(made.tag, made.name, other.digest, made.data_digest, (), other.size))
+
+    found = spread(store.index, store.tainted)
+
+    assert found.of(bad) == ids(history.bias)
+    assert found.contents == {}
+
+
+def test_other_data_does_not_end_it_for_what_read_the_old(store: Store, history: History) -> None:
+    bad = taint(store, history.bias)
+    again = bias_again(store, product(store, "MASTER_BIAS", "another.fits"))
+
+    found = spread(store.index, store.tainted)
+
+    assert found.of(bad) == ids(history.bias, history.flat, history.broken, history.exposure)
+    assert again.run not in found.runs
+
+
+@pytest.mark.parametrize(
+    ("purpose", "reach"), [(Purpose.REPLAY, 1), (Purpose.PASSPORT, 4), (Purpose.IMPORT, 4)], ids=str
+)
+def test_a_replay_vouches_and_what_is_imported_does_not(
+    store: Store, history: History, purpose: Purpose, reach: int
+) -> None:
+    """Promise 9."""
+    bad = taint(store, history.bias)
+    bias_again(store, history.bias.outputs[0], purpose=purpose)
+
+    assert len(spread(store.index, store.tainted).of(bad)) == reach
+
+
+def test_two_bad_makers_do_not_vouch_for_each_other(store: Store, history: History) -> None:
+    again = bias_again(store, history.bias.outputs[0])
+    bad = [taint(store, run) for run in (history.bias, again)]
+
+    found = spread(store.index, store.tainted)
+
+    assert set(found.runs[history.exposure.run]) == set(bad)
+
+
+def test_a_tainted_frame_reaches_what_read_it_however_packed(store: Store, history: History) -> None:
+    frame = raw("OBJECT", 1)
+    packed = InputFile("OBJECT", frame.name, "sha256:" + "1" * 64, frame.data_digest)
+    said = Tainted(
+        TaintKind.FRAME, packed.digest, "OBJECT", "clouds", "2026", content=packed.data_digest or ""
+    )
+    bad = state(store, said)
+
+    found = spread(store.index, store.tainted)
+
+    assert found.of(bad) == ids(history.exposure)
+    assert found.direct[history.exposure.run] == (bad,)
+
+
+def test_a_chain_of_runs_is_followed_whole(store: Store, history: History) -> None:
+    cube = keep(
+        *(store, "muse_scipost", 8, "200012345"),
+        inputs=tuple(used(o) for o in history.exposure.outputs),
+        outputs=(product(store, "DATACUBE_FINAL", "DATACUBE_FINAL.fits"),),
+    )
+    bad = taint(store, history.bias)
+
+    assert spread(store.index, store.tainted).runs[cube.run] == (bad,)
