@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.carryout import Tools, carry_out
-from pipeline.costs import OUT_OF_MEMORY, Costs, Duration
+from pipeline.costs import OUT_OF_MEMORY, Costs, Duration, Load, load_of
 from pipeline.events import Did, Event
 from pipeline.forecast import Forecast, Outcome, forecast
 from pipeline.hashing import Reader, reading_ahead
@@ -44,6 +44,7 @@ class Conductor:
         self._tools = tools
         self._forecasts: dict[str, Forecast] = {}
         self._foreseen: dict[str, Forecast] = {}
+        self._loads: dict[str, Load] = {}
         self._lock = threading.Lock()
         self._costs = Costs(tools.store.costs, lambda step: tools.resolver.parameters(step).values)
         self._outlook: TimeLeft | None = None
@@ -167,7 +168,7 @@ class Conductor:
     def _take_in(self, found: Forecast, job: Job, run: Run, grant: Grant) -> After:
         """Learn from a run that has ended, and say how; what ran out of memory gets all there is, once."""
         with self._lock:
-            self._costs.learn(found.step, run, self._outputs)
+            self._costs.learn(found.step, run, self._load(found.step))
         reason = f"{run.cause}: {run.reason}"
         if run.is_success:
             if same := repeated(run, self._tools.store):
@@ -223,6 +224,7 @@ class Conductor:
         if self._outlook is None:
             return  # it was known, and stands in no line
         self._outlook.end(id_)
+        self._loads.pop(id_, None)
         if self._tools.unpacked is not None:
             self._tools.unpacked.leave(_frames_of(self._steps[id_]))
 
@@ -232,8 +234,15 @@ class Conductor:
         return found.run.outputs if found is not None and found.run is not None else ()
 
     def _memory(self, id_: str) -> int:
+        step = self._steps[id_]
         with self._lock:
-            return self._costs.memory_bytes(self._steps[id_], self._outputs)
+            return self._costs.memory_bytes(step, self._load(step))
+
+    def _load(self, step: Step) -> Load:
+        """Sum up what a step is given; asked when all it depends on has ended, so that it stays as it is."""
+        if step.id not in self._loads:
+            self._loads[step.id] = load_of(step, self._outputs)
+        return self._loads[step.id]
 
     def _duration(self, step: Step) -> Duration:
         """Estimate how long a step takes; those that may not run or cannot take no time."""

@@ -85,15 +85,15 @@ class Costs:
         self._parameters_of = parameters_of
         self._seen: dict[Stage, dict[frozenset[tuple[str, str]], _Seen]] = {}
 
-    def memory_bytes(self, step: Step, outputs_of: OutputsOf) -> int:
+    def memory_bytes(self, step: Step, load: Load) -> int:
         """Estimate what a step takes at most.
 
         Parameters
         ----------
         step : Step
             The step.
-        outputs_of : callable
-            Gives the products of a step it depends on; none if they are not made.
+        load : Load
+            What it is given, by `load_of`.
 
         Returns
         -------
@@ -101,7 +101,7 @@ class Costs:
             Bytes. Where runs with the same parameters succeeded, a tenth more than the largest, scaled; else
             at least the table's guess.
         """
-        guess = _guess(step.recipe, load_of(step, outputs_of).size)
+        guess = _guess(step.recipe, load.size)
         seen = self._of(step.stage)
         same = seen.get(self._asked(step))
         if same is not None and same.memory and same.times:
@@ -118,11 +118,10 @@ class Costs:
             return Duration(guess, is_learned=False)
         return Duration(statistics.median(times[-_NEWEST:]) * guess, is_learned=True)
 
-    def learn(self, step: Step, run: Run, outputs_of: OutputsOf) -> None:
+    def learn(self, step: Step, run: Run, load: Load) -> None:
         """Take in what a run that has just ended took; of those that failed only for want of memory."""
         if run.is_success or run.cause == OUT_OF_MEMORY:
             seen = self._of(step.stage).setdefault(self._asked(step), _Seen())
-            load = load_of(step, outputs_of)
             _take_in(seen, step.stage, load, run.peak_memory_bytes, run.wall_ms if run.is_success else None)
 
     def _of(self, stage: Stage) -> dict[frozenset[tuple[str, str]], _Seen]:

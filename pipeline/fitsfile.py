@@ -108,9 +108,14 @@ def open_stream(path: Path) -> IO[bytes]:
     FitsError
         The file cannot be opened or unpacked.
     """
+    return _opened(path)[0]
+
+
+def _opened(path: Path) -> tuple[IO[bytes], bool]:
+    """Open a file, and say whether it is packed."""
     try:
         packing = packing_of(path)
-        return open_packed(path, packing) if packing else path.open("rb")
+        return (open_packed(path, packing) if packing else path.open("rb")), packing is not None
     except OSError as error:
         raise FitsError(f"cannot read {path}: {reason(error)}") from error
 
@@ -133,10 +138,11 @@ def read_hdus(path: Path) -> tuple[Hdu, ...]:
     FitsError
         Not FITS, empty, unreadable, or shorter than its headers say.
     """
-    with open_stream(path) as stream:
+    stream, is_packed = _opened(path)
+    with stream:
         try:
             # A packed file tells its size only by its end: then what is skipped is read, once and forward.
-            size = None if packing_of(path) else os.fstat(stream.fileno()).st_size
+            size = None if is_packed else os.fstat(stream.fileno()).st_size
             return tuple(_walk(stream, path, size))
         except (OSError, EOFError) as error:
             raise FitsError(f"cannot read {path}: {reason(error)}") from error

@@ -23,6 +23,7 @@ def host() -> tuple[tuple[str, str], ...]:
     )
 
 
+@functools.cache
 def cores() -> int:
     """Count the cores this process may use: a container or a batch job may have a share of them only."""
     allowed = len(os.sched_getaffinity(0))

@@ -49,6 +49,24 @@ def packing_of(path: Path) -> Packing | None:
     return next((packing for packing in Packing if packing.value == magic), None)
 
 
+def as_it_lies(path: Path) -> tuple[Path, Packing | None]:
+    """Give where a file really lies, links followed, and how it is packed; found out once while it stays so.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened.
+    """
+    found = path.stat()
+    return _looked_at(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+
+
+@functools.lru_cache(maxsize=8192)
+def _looked_at(path: Path, looks: tuple[int, ...]) -> tuple[Path, Packing | None]:
+    resolved = path.resolve()
+    return resolved, packing_of(resolved)
+
+
 def open_packed(path: Path, packing: Packing) -> IO[bytes]:
     """Open a packed file for reading as if it were unpacked; reading forward is quick, seeking back is not.
 
@@ -98,8 +116,7 @@ class Unpacked:
         OSError
             The copy cannot be written.
         """
-        path = path.resolve()
-        packing = packing_of(path)
+        path, packing = as_it_lies(path)
         if packing is None:
             return path
         with self._locks[path]:

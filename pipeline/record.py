@@ -14,7 +14,7 @@ from pipeline.environment import THREADS, environment, own_environment
 from pipeline.execute import Call, Ran, StagedInput
 from pipeline.host import host
 from pipeline.model import FrameInput, Step
-from pipeline.packing import Packing, packing_of
+from pipeline.packing import Packing, as_it_lies
 from pipeline.packing import version as unpacker
 from pipeline.parameters import Effective
 from pipeline.products import Product, versions
@@ -228,7 +228,9 @@ def _told(job: Job, ran: Ran, verdict: Verdict, outputs: tuple[OutputFile, ...],
 
 def _unpackers(call: Call) -> tuple[tuple[str, str], ...]:
     """Name what unpacked frames that the recipe was given plain; Python stands in `software` already."""
-    is_needed = any(item.path.is_file() and packing_of(item.path) is Packing.COMPRESS for item in call.inputs)
+    is_needed = any(
+        item.path.is_file() and as_it_lies(item.path)[1] is Packing.COMPRESS for item in call.inputs
+    )
     return (("unpacker", unpacker()),) if is_needed else ()
 
 

@@ -119,7 +119,7 @@ class TimeLeft:
 
 _GRACE_S = 60.0
 """Seconds of work that are believed to take as long as expected, before any was seen."""
-_MANY = 500
+_MANY = 50
 """Steps up to which going through all of them takes no time that counts."""
 _PAUSE_S = 1.0
 """For more of them it is done only so often."""

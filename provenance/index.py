@@ -187,7 +187,7 @@ class Index:
         return database
 
     def _prepare(self, database: "Database") -> None:
-        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "trusted_schema=OFF"):
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "trusted_schema=OFF", "temp_store=MEMORY"):
             database.execute(f"PRAGMA {pragma}")
         if self.writable:
             _use_wal(database)

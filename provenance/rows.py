@@ -10,7 +10,9 @@ Row = tuple[str, tuple[object, ...]]
 """A statement of SQL and its parameters."""
 
 _ARTIFACT = """INSERT INTO artifact VALUES (?,?,?) ON CONFLICT(digest) DO UPDATE SET
-  size = coalesce(size, excluded.size), data_digest = coalesce(data_digest, excluded.data_digest)"""
+  size = coalesce(size, excluded.size), data_digest = coalesce(data_digest, excluded.data_digest)
+  WHERE size IS NULL OR data_digest IS NULL"""
+"""What is known is not written again: a static that every step reads would cost each of them a page."""
 
 
 _TABLES = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-VERSION = 2
+VERSION = 3
 """`user_version` of the database."""
 APPLICATION_ID = 0x436C696F
 """`application_id` of the database: the letters `Clio`."""
@@ -84,7 +84,6 @@ CREATE INDEX i_run_log ON run(log_digest);
 CREATE INDEX i_step_unit ON step(stage, unit);
 CREATE INDEX i_output_digest ON run_output(digest);
 CREATE INDEX i_input_digest ON run_input(digest);
-CREATE INDEX i_input_content ON action_input(content);
 CREATE INDEX i_artifact_data ON artifact(data_digest);
 CREATE INDEX i_qc_keyword ON qc(keyword, number);
 CREATE INDEX i_statement_kind ON statement(kind);

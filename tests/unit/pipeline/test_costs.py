@@ -59,7 +59,7 @@ def nothing(id_: str) -> tuple[OutputFile, ...]:
 
 
 def test_without_an_earlier_run_the_table_is_the_first_guess() -> None:
-    assert costs().memory_bytes(BIAS, nothing) == pytest.approx(GUESS)
+    assert costs().memory_bytes(BIAS, load_of(BIAS, nothing)) == pytest.approx(GUESS)
 
 
 def test_with_earlier_runs_it_is_a_tenth_more_than_the_largest() -> None:
@@ -67,7 +67,7 @@ def test_with_earlier_runs_it_is_a_tenth_more_than_the_largest() -> None:
     elsewhere = (("muse.muse_bias.nifu", "7"), ("muse.muse_bias.nkeep", "1"))
 
     assert costs(past(9 * 10**8), past(2 * 10**9, parameters=elsewhere)).memory_bytes(
-        BIAS, nothing
+        BIAS, load_of(BIAS, nothing)
     ) == pytest.approx(2.2e9, rel=1e-6)
 
 
@@ -76,19 +76,23 @@ def test_it_is_scaled_to_what_the_step_is_given() -> None:
     row = RECIPES["muse_bias"]
     ten = row.base_memory + row.memory_factor * 10 * CHIP_BYTES
 
-    found = costs(past(3 * 10**9, frames=10)).memory_bytes(BIAS, nothing)
+    found = costs(past(3 * 10**9, frames=10)).memory_bytes(BIAS, load_of(BIAS, nothing))
 
     assert found == pytest.approx(1.1 * 3e9 * GUESS / ten, rel=1e-6)
 
 
 def test_runs_with_other_parameters_raise_the_guess_and_never_lower_it() -> None:
     """A cube of a short range says nothing of one of the whole."""
-    assert costs(past(10**6, parameters=OTHERS)).memory_bytes(BIAS, nothing) == pytest.approx(GUESS)
-    assert costs(past(9 * 10**9, parameters=OTHERS)).memory_bytes(BIAS, nothing) == pytest.approx(9.9e9)
+    assert costs(past(10**6, parameters=OTHERS)).memory_bytes(BIAS, load_of(BIAS, nothing)) == pytest.approx(
+        GUESS
+    )
+    assert costs(past(9 * 10**9, parameters=OTHERS)).memory_bytes(
+        BIAS, load_of(BIAS, nothing)
+    ) == pytest.approx(9.9e9)
 
 
 def test_a_run_that_died_of_its_limit_says_that_more_is_needed() -> None:
-    found = costs(past(4 * 10**9, is_success=False)).memory_bytes(BIAS, nothing)
+    found = costs(past(4 * 10**9, is_success=False)).memory_bytes(BIAS, load_of(BIAS, nothing))
 
     assert found == pytest.approx(6e9, rel=1e-6)
 
@@ -96,7 +100,7 @@ def test_a_run_that_died_of_its_limit_says_that_more_is_needed() -> None:
 def test_a_run_whose_memory_nobody_measured_teaches_its_time_alone() -> None:
     known = costs(past(None, 20.0))
 
-    assert known.memory_bytes(BIAS, nothing) == pytest.approx(GUESS)
+    assert known.memory_bytes(BIAS, load_of(BIAS, nothing)) == pytest.approx(GUESS)
     assert known.duration(BIAS).seconds == pytest.approx(20.0)
 
 
@@ -120,9 +124,9 @@ def test_times_of_runs_with_the_same_parameters_count_first() -> None:
 def test_what_has_just_ended_is_learned_at_once() -> None:
     """The first bias of a night tells of all the others."""
     known = costs()
-    known.learn(BIAS, run(Status.OK, peak_memory_bytes=10**10, wall_ms=7000), nothing)
+    known.learn(BIAS, run(Status.OK, peak_memory_bytes=10**10, wall_ms=7000), load_of(BIAS, nothing))
 
-    assert known.memory_bytes(BIAS, nothing) == pytest.approx(1.1e10)
+    assert known.memory_bytes(BIAS, load_of(BIAS, nothing)) == pytest.approx(1.1e10)
     assert known.duration(BIAS).seconds == pytest.approx(7.0)
 
 
@@ -130,11 +134,11 @@ def test_of_runs_that_failed_only_those_that_ran_out_of_memory_are_learned_from(
     known = costs()
     failed = run(Status.FAILED, peak_memory_bytes=10**10)
 
-    known.learn(BIAS, replace(failed, cause="recipe error"), nothing)
-    assert known.memory_bytes(BIAS, nothing) == pytest.approx(GUESS)
+    known.learn(BIAS, replace(failed, cause="recipe error"), load_of(BIAS, nothing))
+    assert known.memory_bytes(BIAS, load_of(BIAS, nothing)) == pytest.approx(GUESS)
 
-    known.learn(BIAS, replace(failed, cause=OUT_OF_MEMORY), nothing)
-    assert known.memory_bytes(BIAS, nothing) == pytest.approx(1.5e10)
+    known.learn(BIAS, replace(failed, cause=OUT_OF_MEMORY), load_of(BIAS, nothing))
+    assert known.memory_bytes(BIAS, load_of(BIAS, nothing)) == pytest.approx(1.5e10)
 
 
 @pytest.mark.parametrize("stage", [Stage.BIAS, Stage.TWILIGHT, Stage.SCIBASIC, Stage.SCIPOST, Stage.COMBINE])
