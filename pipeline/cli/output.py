@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Output:
         if "talk" in self.__dict__:  # in use, perhaps by a bar that has to make room
             self.talk.print(text, markup=False, highlight=False, soft_wrap=True)
         else:  # rich takes longer to import than a light command to run
-            sys.stderr.write(f"{text}\n")
+            sys.stderr.write(f"{shown(text)}\n")
 
     def document(self, schema: str, body: dict[str, Any]) -> None:
         """Print one JSON document, its form and version first."""
@@ -51,7 +52,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """Print a line of data."""
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{shown(text)}\n")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table that fits the terminal; words such as `hit` in their colour."""
@@ -76,13 +77,36 @@ COLOURS = {
 }
 """Words that are shown in a colour of their own wherever they fill a cell."""
 
+_UNSHOWN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+"""What steers a terminal, turns text round or is half a letter; not the end of a line, nor the tabulator."""
+
 OUTPUT = Output()
 """The streams of this process; the options before the command set its fields."""
 
 
+def shown(text: str) -> str:
+    r"""Write a text so that no terminal does anything with it but show it.
+
+    Notes
+    -----
+    Names, logs and header cards come from files of others. All that is printed goes through here.
+
+    Examples
+    --------
+    >>> shown("\x1b]0;a title\x07of another")
+    '\\x1b]0;a title\\x07of another'
+    """
+    return text if text.isprintable() else _UNSHOWN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 def print_json(body: dict[str, Any], indent: int | None = None) -> None:
     """Print JSON to stdout, whole and at once, so that lines of several threads do not mix."""
-    sys.stdout.write(json.dumps(body, indent=indent, ensure_ascii=False) + "\n")
+    text = json.dumps(body, indent=indent, ensure_ascii=False)
+    # Outside of strings there is none of these, and within one its escape is the same letter to a reader.
+    text = _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
@@ -119,14 +143,24 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":
         is_number = name.endswith((" s", " MB", "GB")) or name in ("steps", "frames")
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
+        table.add_row(*(Text(shown(cell), style=COLOURS.get(cell, "")) for cell in row))
     return table
 
 
 def _console(*, stderr: bool) -> "Console":
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    class Plain(Console):
+        """A console that steers the terminal itself, and lets no text do so."""
+
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else segment._replace(text=shown(segment.text))
 
     stream = sys.stderr if stderr else sys.stdout
     # Without a terminal nothing is folded: others read lines.
     width = None if stream.isatty() else int(os.environ.get("COLUMNS", "200"))
-    return Console(stderr=stderr, width=width, no_color="NO_COLOR" in os.environ or None)
+    return Plain(stderr=stderr, width=width, no_color="NO_COLOR" in os.environ or None)
