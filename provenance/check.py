@@ -425,6 +425,8 @@ class _Examination:
         twice then leaves the old name without an object for good: the later run is believed instead.
         """
         trash = set(listing(self._store.path / "trash"))
+        imported = self._store.imports.runs
+        not_brought: dict[str, int] = {}
         for digest, makers in sorted(self._missing.items()):
             newest = max(makers, key=lambda maker: maker.run)
             what = f"object {short(digest)} of run {newest.run}"
@@ -435,8 +437,14 @@ class _Examination:
                 self._remarks.append(Remark(digest, f"{what} is gone; a later run took its place"))
             elif digest.removeprefix("sha256:") in trash:
                 self._remarks.append(Remark(digest, f"{what} was being pruned; `clio prune` goes on with it"))
+            elif all(maker.run in imported for maker in makers):
+                bundle = imported[newest.run].bundle
+                not_brought[bundle] = not_brought.get(bundle, 0) + 1
             else:
                 self._damaged(DamageKind.MISSING, digest, f"{what} is missing")
+        for bundle, count in sorted(not_brought.items()):
+            what = "an object" if count == 1 else f"{count} objects"
+            self._remarks.append(Remark(bundle, f"bundle {short(bundle)} names {what} that it did not bring"))
 
     def look_at_leftovers(self) -> None:
         """Remark what lies about."""

@@ -105,6 +105,16 @@ class RecordRefused(ProvenanceError):
     """A record does not agree with its action, or names outputs that are not in the store."""
 
 
+class BundleRefused(ProvenanceError):
+    """A file is no bundle that may be taken in; nothing of it was stored.
+
+    Parameters
+    ----------
+    message, hint
+        What is wrong with it, of which `it` is the subject; the file is named by whoever knows it.
+    """
+
+
 class UnknownReference(ProvenanceError):
     """Nothing in the store goes by that name."""
 

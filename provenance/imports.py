@@ -42,8 +42,6 @@ class Imported:
 
     bundle: str
     """Its id: digest of its manifest."""
-    file: str
-    """Digest of the file it was read from."""
     at: str
     """RFC 3339, UTC, milliseconds."""
     runs: tuple[str, ...] = ()
@@ -51,7 +49,7 @@ class Imported:
     statements: tuple[str, ...] = ()
     """Digests of the statements that were not here before: others said them."""
     files: tuple[ExtraFile, ...] = ()
-    """Settings and lock it brought, as objects."""
+    """What it says of itself, and settings and lock if it brought them: as objects."""
     created_by: str = ""
     """Program and version that wrote the bundle."""
 

@@ -103,6 +103,11 @@ class Objects:
             kept = self._adopt(descriptor, "bytes")
         return self._noted(kept)
 
+    def publish(self, descriptor: int, digest: str) -> None:
+        """Give a file its name: one of the store's `tmp/`, read-only and on disk, whose bytes were proven."""
+        with writing_to(self._objects):
+            self._link(descriptor, digest)
+
     def has(self, digest: str, size: int | None = None) -> bool:
         """Tell whether an object is there, of that size if given; its bytes are not read."""
         try:

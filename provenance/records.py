@@ -89,10 +89,7 @@ class Records:
             A record of that run is there already and says something else.
         """
         data = canonical_json(run.document())
-        path = self.record_path(run.action, run.run)
-        self._note(f"{run.run}.{run.action}")
-        if not write_once(path, data, self._scratch) and not _holds(path, data):
-            raise StoreDamaged(f"run {run.run} has a record already, and it says something else")
+        self._commit(run.action, run.run, data)
         return digest_bytes(data)
 
     def put_statement(self, kind: str, body: object) -> Statement:
@@ -102,6 +99,25 @@ class Records:
         self._note(digest.removeprefix("sha256:"))
         self._put_by_content(self.statement_path(digest), data)
         return Statement(digest, kind, json.loads(data)["body"])
+
+    def copy_action(self, key: str, data: bytes) -> None:
+        """Write an action as its file is elsewhere; somebody proved that it is the one of that key."""
+        self._put_by_content(self.action_path(key), data)
+
+    def copy_statement(self, digest: str, data: bytes) -> None:
+        """Write a statement as its file is elsewhere; somebody proved its digest."""
+        self._note(digest.removeprefix("sha256:"))
+        self._put_by_content(self.statement_path(digest), data)
+
+    def copy_record(self, key: str, run: str, data: bytes) -> None:
+        """Write a record as its file is elsewhere: the commit point of an import.
+
+        Raises
+        ------
+        StoreDamaged
+            As `put_record`.
+        """
+        self._commit(key, run, data)
 
     def action(self, key: str) -> Action:
         """Read an action.
@@ -167,6 +183,30 @@ class Records:
             raise StoreDamaged(f"{path} was edited: it holds {short(digest_bytes(data))}")
         return opened_statement(_parse(data, path), digest)
 
+    def holds_record(self, key: str, run: str, digest: str) -> bool:
+        """Tell whether a record is there.
+
+        Raises
+        ------
+        StoreDamaged
+            It is, and says something else.
+        """
+        try:
+            found = digest_bytes(_read(self.record_path(key, run), f"record of run {run}"))
+        except StoreMissing:
+            return False
+        if found != digest:
+            raise StoreDamaged(f"run {run} has a record already, and it says something else")
+        return True
+
+    def holds_statement(self, digest: str) -> bool:
+        """Tell whether a statement is there and sound."""
+        path = self.statement_path(digest)
+        try:
+            return digest_bytes(_read(path, path.name)) == digest
+        except (StoreMissing, StoreDamaged):
+            return False
+
     def runs_of(self, key: str) -> tuple[str, ...]:
         """Return the ids of all runs of an action with a record, oldest first."""
         names = listing(self._records / key[:2] / key)
@@ -213,6 +253,12 @@ class Records:
             if (_RUN.fullmatch(head) and _KEY.fullmatch(key)) or (_KEY.fullmatch(head) and not key):
                 entries.append(Entry(head, key))
         return tuple(entries)
+
+    def _commit(self, key: str, run: str, data: bytes) -> None:
+        path = self.record_path(key, run)
+        self._note(f"{run}.{key}")
+        if not write_once(path, data, self._scratch) and not _holds(path, data):
+            raise StoreDamaged(f"run {run} has a record already, and it says something else")
 
     def _put_by_content(self, path: Path, data: bytes) -> None:
         while not write_once(path, data, self._scratch) and not _holds(path, data):

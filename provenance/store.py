@@ -276,11 +276,15 @@ class Store:
             self._index.insert(statement_rows(statement))
         except (StoreDamaged, StoreFull, StoreLocked) as error:
             _log.warning("statement %s is not yet in the index: %s", short(statement.digest), error.message)
+        self.forget_statements()
+        return statement
+
+    def forget_statements(self) -> None:
+        """Read again what was said when next asked: something was."""
         self._in_force.forget()
         self._tainted = None
         self._doubts.forget()
         self._importing.forget()
-        return statement
 
     def record_invocation(self, invocation: Invocation) -> Statement:
         """Keep how one call of the command went."""

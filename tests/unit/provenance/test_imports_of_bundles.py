@@ -15,7 +15,6 @@ def imported(store: Store, *runs: Run, statements: tuple[str, ...] = ()) -> None
     """Say that runs came with a bundle."""
     said = Imported(
         "sha256:" + "b" * 64,
-        "sha256:" + "f" * 64,
         "2026-11-22T10:00:00.000Z",
         tuple(run.run for run in runs),
         statements,
@@ -70,7 +69,7 @@ def test_trust_that_a_bundle_brought_counts_for_nothing(store: Store) -> None:
 
 def test_an_import_that_a_bundle_tells_of_counts_for_nothing(store: Store) -> None:
     run = commit(store, an_action(), b"bias")
-    said = Imported("sha256:" + "b" * 64, "sha256:" + "f" * 64, "2026-11-22T10:00:00.000Z", (run.run,))
+    said = Imported("sha256:" + "b" * 64, "2026-11-22T10:00:00.000Z", (run.run,))
     store.statement(IMPORTED, said.document())  # in no list of this store's own
 
     assert store.lookup(run.action).run == run
