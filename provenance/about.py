@@ -13,8 +13,8 @@ SIGNED = "signature"
 """Kind of the statement that holds a signature."""
 
 KINDS = ("verdict", PINNED, UNPINNED, ACCEPTED, REVOKED, TAINTED, CLEARED, SIGNED, "environment")
-"""Kinds that go with a run. Left out: calls of the command and what was pruned, which speak of a machine and of
-its folders; what was imported and trusted, which nobody else believes; passports, which are of images."""
+"""Kinds that go with a run. Left out: calls of the command and what was pruned, which speak of a machine
+and its folders; what was imported and trusted, which nobody else believes; passports, which are of images."""
 
 
 class Source(Protocol):
@@ -46,8 +46,10 @@ def statements_about(store: Source, runs: Iterable[Run]) -> tuple[Statement, ...
     names: set[str] = set()
     pairs: set[tuple[str, str]] = set()
     for run in runs:
-        names |= {run.run, run.action, *(item.digest for item in (*run.inputs, *run.outputs, *run.extras))}
-        names |= {item.data_digest for item in (*run.inputs, *run.outputs) if item.data_digest}
+        names |= {run.run, run.action, *(digest for digest, _ in run.artifacts)}
+        names |= {item.digest for item in run.inputs}
+        names |= {item.data_digest for item in run.inputs if item.data_digest}
+        names |= {item.data_digest for item in run.outputs if item.data_digest}
         try:
             action = store.action(run.action)
         except ProvenanceError:
