@@ -177,8 +177,10 @@ def _checksum_faults(hdu: Hdu, header: bytes, data: _Sum) -> list[str]:
     keys = hdu.header
     where = f"HDU {hdu.index} {hdu.name}".rstrip()
     faults = []
-    if "DATASUM" in keys and int(str(keys["DATASUM"])) % _ALL_ONES != data.value % _ALL_ONES:
-        faults.append(f"DATASUM of {where} does not agree with its data")
+    if "DATASUM" in keys:
+        stated = str(keys["DATASUM"]).strip()
+        if not (stated.isascii() and stated.isdigit()) or int(stated) % _ALL_ONES != data.value % _ALL_ONES:
+            faults.append(f"DATASUM of {where} does not agree with its data")
     if "CHECKSUM" in keys:
         data.add(header)
         if data.value % _ALL_ONES:

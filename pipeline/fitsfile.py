@@ -154,7 +154,7 @@ def _walk(stream: IO[bytes], path: Path, end: int | None) -> Iterator[Hdu]:
         cards = tuple(_cards(raw))
         data_offset = offset + len(raw)
         sizes = {card.keyword: card.value for card in reversed(cards) if card.keyword.startswith(_SIZES)}
-        size = _data_size(sizes, path, index)
+        size = data_size(sizes, path, index)
         missing = _skip(stream, size) if end is None else max(0, data_offset + size - end)
         if missing:
             raise FitsError(f"{path} is truncated: {missing} bytes are missing from HDU {index}")
@@ -244,7 +244,15 @@ def _token(text: str) -> str:
     return text
 
 
-def _data_size(header: Header, path: Path, index: int) -> int:
+def data_size(header: Header, path: Path, index: int) -> int:
+    """Give the bytes of a data unit, padding included.
+
+    Raises
+    ------
+    FitsError
+        A size is missing, or is none.
+    """
+
     def number(keyword: str, default: int = 0) -> int:
         value = header.get(keyword, default)
         if isinstance(value, int) and value >= 0:

@@ -75,3 +75,14 @@ see the MUSE pipeline manual 2.8.7 and the library's source (`muse_pfits_get_mod
 
 NEEDED_ON_SKY = (RA, DEC, OBS_ID)
 """Further keywords of OBJECT, SKY and STD frames."""
+
+DATE = "DATE"
+PIPEFILE = "PIPEFILE"
+PROCSOFT = "PROCSOFT"
+PRO_TYPE = "ESO PRO TYPE"
+PRO_TECH = "ESO PRO TECH"
+PRO_SCIENCE = "ESO PRO SCIENCE"
+PRO_ANCESTOR = "ESO PRO ANCESTOR"
+PRO_DATANCOM = "ESO PRO DATANCOM"
+OBS_PROG_ID = "ESO OBS PROG ID"
+"""Keywords of products, for `pipeline.audit` and `pipeline.cite`."""

@@ -135,6 +135,55 @@ def select_readers(index: Index, digest: str) -> tuple[RunName, ...]:
     return tuple((row[0], row[1]) for row in index.read(sql, (digest,)))
 
 
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file that a run read or made, under a name."""
+
+    digest: str
+    data_digest: str | None
+    tag: str
+    name: str
+    """As the recipe saw it, or wrote it."""
+    seen_at: str | None
+    """Where a run found it; None for a product."""
+    run: str
+    """The run that made it, or the newest that read it."""
+    is_product: bool
+
+
+def select_files_named(index: Index, name: str) -> tuple[KnownFile, ...]:
+    """Return the files that runs read or made under a name, products first, each once."""
+    return _known_files(index, "name = ?", (name,))
+
+
+def select_files_of_data(index: Index, data_digest: str) -> tuple[KnownFile, ...]:
+    """Return the files of a data digest, products first, each once."""
+    return _known_files(index, "data_digest = ?", (data_digest,))
+
+
+def select_products_of(index: Index, tag: str, limit: int) -> tuple[KnownFile, ...]:
+    """Return the newest products of a tag, each once, at most so many."""
+    found = _known_files(index, "tag = ?", (tag,))
+    return tuple(file for file in found if file.is_product)[:limit]
+
+
+def _known_files(index: Index, where: str, values: tuple[str, ...]) -> tuple[KnownFile, ...]:
+    # Runs proper before replays, the newest first: whoever asks wants the one that is believed.
+    sql = (
+        "SELECT digest, data_digest, tag, name, seen_at, run_id, is_product FROM ("
+        "SELECT digest, tag, name, NULL AS seen_at, run_id, 1 AS is_product FROM run_output"
+        " WHERE NOT is_extra"
+        " UNION ALL SELECT digest, tag, name, seen_at, run_id, 0 FROM run_input)"
+        " JOIN artifact USING (digest) JOIN run USING (run_id)"
+        f" WHERE {where} ORDER BY is_product DESC, is_success AND purpose = 'run' DESC, run_id DESC"
+    )
+    found: dict[tuple[str, str], KnownFile] = {}
+    for digest, data, tag, name, seen_at, run, is_product in index.read(sql, values):
+        file = KnownFile(digest, data, tag, name, seen_at, run, bool(is_product))
+        found.setdefault((digest, name), file)
+    return tuple(found.values())
+
+
 def key_of(index: Index, run: str) -> str | None:
     """Return the action key of a run."""
     rows = index.read("SELECT action_key FROM run WHERE run_id = ?", (run,))

@@ -52,7 +52,7 @@ from provenance.memo import Memo, MemoEntry, Memos, Note
 from provenance.model import Action, Invocation, Purpose, Run, Statement
 from provenance.objects import Objects
 from provenance.pins import PINNED, UNPINNED, Pin, Pinned, Unpinned, pins
-from provenance.queries import Attempt, PastStep, Target
+from provenance.queries import Attempt, KnownFile, PastStep, Target
 from provenance.records import Records
 from provenance.rows import statement_rows
 from provenance.taints import CLEARED, TAINTED, Taint, taints
@@ -560,6 +560,18 @@ class Store:
     def runs_reading(self, digest: str) -> tuple[Run, ...]:
         """Return the runs that read an artifact, newest first."""
         return self.load(queries.select_readers(self._index, digest))
+
+    def files_named(self, name: str) -> tuple[KnownFile, ...]:
+        """Return the files that runs read or made under a name, products first."""
+        return queries.select_files_named(self._index, name)
+
+    def files_of_data(self, data_digest: str) -> tuple[KnownFile, ...]:
+        """Return the files of a data digest, products first."""
+        return queries.select_files_of_data(self._index, data_digest)
+
+    def products_of(self, tag: str, limit: int) -> tuple[KnownFile, ...]:
+        """Return the newest products of a tag, at most so many."""
+        return queries.select_products_of(self._index, tag, limit)
 
     def resolve(self, reference: str) -> tuple[Target, ...]:
         """Return what a reference means, at most one thing of each kind. See `queries.resolve`."""

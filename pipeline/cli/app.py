@@ -12,6 +12,7 @@ import typer
 from pipeline.cli import (
     acceptances,
     align,
+    audit,
     calibrations,
     config,
     diff,
@@ -57,6 +58,7 @@ for part in (
     diff,
     replay,
     verify,
+    audit,
 ):
     part.add_to(app)
 app.add_typer(image.app, name="image")

@@ -129,6 +129,8 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.exchange.graph": "reads a lineage from the store into one value",
     "pipeline.exchange.sidecar": "writes canonical JSON, and names lists by its digest",
     "pipeline.exchange.verified": "digests of bytes; opens no store",
+    "pipeline.audit.places": "asks the store for files that headers name",
+    "pipeline.audit.findings": "holds a file against what recorded runs made",
     "pipeline.demo": "repeats recorded runs without Clio, to compare",
 }
 """Beside everything under `pipeline.cli`, which answers questions about the store."""

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from pipeline.cli import (
     acceptances,
+    audit,
     calibrations,
     config,
     diff,
@@ -53,6 +54,7 @@ def clio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clio]:
         diff,
         replay,
         verify,
+        audit,
     ):
         part.add_to(app)
     app.add_typer(image.app, name="image")
