@@ -1,11 +1,54 @@
-"""What `trace` writes for others: a sidecar beside a product."""
+"""What `trace` writes for others: a lineage in the form of their choice, a sidecar beside a product."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.cli.options import open_reduction
-from pipeline.cli.output import OUTPUT
+from pipeline.cli.output import OUTPUT, print_json
 from pipeline.cli.references import FoundFile, find
 from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.exchange.graph import Graph
+    from pipeline.exchange.ivoa import Declared
+    from pipeline.reduce import Reduction
+
+
+def print_export(reduction: "Reduction", digests: tuple[str, ...], form: str, *, down: bool) -> None:
+    """Print the lineage of files in a form that others read.
+
+    Parameters
+    ----------
+    reduction : Reduction
+        The workspace.
+    digests : tuple of str
+        The files.
+    form : str
+        `prov-json`, `prov-n`, `ivoa`, `crate` or `json`.
+    down : bool
+        What was made from them, and not what they were made from.
+    """
+    from pipeline.exchange import crate, ivoa, lineage_json, prov, provdoc
+    from pipeline.exchange.graph import read_graph
+
+    graph = read_graph(reduction.store, digests, down=down)
+    match form:
+        case "prov-json":
+            OUTPUT.line(provdoc.prov_json_text(prov.prov_document(graph)))
+        case "prov-n":
+            OUTPUT.line(provdoc.prov_n(prov.prov_document(graph)))
+        case "ivoa":
+            OUTPUT.line(provdoc.prov_json_text(ivoa.ivoa_document(graph, _declared(reduction, graph))))
+        case "crate":
+            print_json(crate.crate(graph, {}), indent=1)
+        case _:
+            OUTPUT.document(lineage_json.SCHEMA, lineage_json.lineage_document(graph))
+
+
+def _declared(reduction: "Reduction", graph: "Graph") -> "Declared":
+    """Gather what the recipes say of their parameters, as far as their images are here."""
+    calls = {(report.action.image, report.action.recipe) for report in graph.runs.values()}
+    return {call: reduction.library.declared(*call) for call in sorted(calls)}
 
 
 def write_sidecar(workspace: Path | None, reference: str, *, as_json: bool) -> None:

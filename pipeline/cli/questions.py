@@ -39,6 +39,14 @@ class Form(StrEnum):
     JSON = "json"
     DOT = "dot"
     MERMAID = "mermaid"
+    PROV_JSON = "prov-json"
+    PROV_N = "prov-n"
+    IVOA = "ivoa"
+    CRATE = "crate"
+
+
+_FOR_PROGRAMS = (Form.JSON, Form.PROV_JSON, Form.PROV_N, Form.IVOA, Form.CRATE)
+"""Forms that leave nothing out; the others are for people."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -84,7 +92,7 @@ def trace(
     parameter: Annotated[
         str, typer.Option(help="With --down, a value of a parameter.", metavar="NAME=VALUE")
     ] = "",
-    form: Annotated[Form, typer.Option("--format", help="How to write it.")] = Form.TREE,
+    form: Annotated[Form, typer.Option("--format", help="How to write it; see docs/exports.md.")] = Form.TREE,
     sidecar: Annotated[
         bool,
         typer.Option(
@@ -105,25 +113,36 @@ def trace(
     Example: `clio trace --down muse_scipost.skymethod=model`
     """
     from pipeline import report, tainted
-    from pipeline.cli import taint
+    from pipeline.cli import documents, exports, taint
     from pipeline.cli.subjects import is_of_many
     from provenance.blast import newest_reduction
 
     if bool(reference) == bool(parameter) or (not down and (parameter or form is Form.TABLE)):
         raise UsageError("trace takes one thing; a table and parameters need --down", "clio trace --help")
     if sidecar:
-        from pipeline.cli.exports import write_sidecar
-
-        write_sidecar(workspace, reference, as_json=as_json)
+        exports.write_sidecar(workspace, reference, as_json=as_json)
         return
     with open_reduction(workspace) as reduction:
+        is_for_programs = form in _FOR_PROGRAMS and not as_json
         if down and (form is Form.TABLE or is_of_many(reduction.store, parameter or reference)):
+            if is_for_programs and form is not Form.JSON:
+                raise UsageError(
+                    f"{parameter or reference} is read by many runs, and {form.value} tells of files",
+                    "name a file, or leave out --format",
+                )
             taint.show_blast(reduction, parameter or reference, everything, as_json or form is Form.JSON)
             return
-        digests = _traced(reduction.store, reference, down)
+        digests = _traced(reduction.store, reference, down, whole=is_for_programs)
+        if is_for_programs:
+            exports.print_export(reduction, digests, form.value, down=down)
+            return
         found = tainted.marked_trace(reduction.store, report.trace(reduction.store, digests, down=down))
         newest = newest_reduction(reduction.store.index, str(reduction.settings.root))
-    _print_trace(reference, found, Form.JSON if as_json else form, everything, newest)
+    if as_json:
+        body = documents.trace_document(found, newest)
+        OUTPUT.document("clio-trace/1", {"reference": reference, **body})
+    else:
+        _print_trace(found, form, everything)
 
 
 def why(
@@ -230,8 +249,16 @@ def _show_log(store: "Store", reference: str, as_json: bool) -> None:
         OUTPUT.line(text.rstrip("\n"))
 
 
-def _traced(store: "Store", reference: str, down: bool) -> tuple[str, ...]:
-    """List the artifacts to follow: of a run, one product says what all are made from."""
+def _traced(store: "Store", reference: str, down: bool, *, whole: bool = False) -> tuple[str, ...]:
+    """List the artifacts to follow: of a run, one product says what all are made from.
+
+    Parameters
+    ----------
+    store, reference, down
+        Where, what, and which way.
+    whole : bool
+        All products of a run are asked about, and not the first of them.
+    """
     from pipeline.cli.subjects import archived
     from pipeline.report import RunReport, report_file
 
@@ -249,25 +276,19 @@ def _traced(store: "Store", reference: str, down: bool) -> tuple[str, ...]:
             f"see: clio show {run.run}",
         )
     made = tuple(output.digest for output in run.outputs)
-    return made if down else made[:1]
+    return made if down or whole else made[:1]
 
 
-def _print_trace(
-    reference: str, found: "Trace", form: Form, everything: bool, newest: frozenset[str]
-) -> None:
-    from pipeline.cli import documents, drawing, graphs
+def _print_trace(found: "Trace", form: Form, everything: bool) -> None:
+    from pipeline.cli import drawing, graphs
     from pipeline.cli.sheets import counted
 
     match form:
-        case Form.JSON:
-            OUTPUT.document(
-                "clio-trace/1", {"reference": reference, **documents.trace_document(found, newest)}
-            )
         case Form.DOT:
             OUTPUT.line(graphs.dot(graphs.graph(found, unfolded=everything)))
         case Form.MERMAID:
             OUTPUT.line(graphs.mermaid(graphs.graph(found, unfolded=everything)))
-        case Form.TREE | Form.TABLE:
+        case _:
             for tree in drawing.draw(found, unfolded=everything):
                 OUTPUT.data.print(tree, soft_wrap=not OUTPUT.data.is_terminal)
             outside = sum(node.made_by is None for node in found.artifacts.values())

@@ -47,8 +47,6 @@ class Said:
     """Empty if it gives none."""
     about: tuple[str, ...]
     """Runs, files and keys of actions in the lineage that it names, sorted."""
-    body: Any
-    """A JSON value, as it was put in."""
 
 
 @dataclass(frozen=True)  # no slots: what is counted once is kept
@@ -157,7 +155,7 @@ def _said(
         elif about := names.intersection(_texts(said.body)):
             body = said.body if isinstance(said.body, dict) else {}
             at, reason = (text if isinstance(text := body.get(n), str) else "" for n in ("at", "reason"))
-            others.append(Said(said.digest, said.kind, at, reason, tuple(sorted(about)), said.body))
+            others.append(Said(said.digest, said.kind, at, reason, tuple(sorted(about))))
     in_order = {
         run: tuple(sorted(verdicts[run], key=lambda v: (v.at, v.replay or ""))) for run in sorted(verdicts)
     }

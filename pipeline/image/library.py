@@ -250,6 +250,15 @@ class ImageLibrary:
                 )
         return parameters_from_json(_read(listed))
 
+    def declared(self, config_digest: str, recipe: str) -> tuple[RecipeParameter, ...]:
+        """Give what is known here of a recipe's parameters without asking the image; empty if nothing is."""
+        from pipeline.own.table import OWN
+
+        if recipe in OWN:
+            return OWN[recipe].parameters
+        listed = self._images / config_digest.removeprefix("sha256:") / "parameters" / f"{recipe}.json"
+        return parameters_from_json(_read(listed)) if listed.is_file() else ()
+
     def verify(self, image: RecipeImage) -> tuple[str, ...]:
         """Read an image whole and say what is damaged; empty if nothing is."""
         problems = []

@@ -61,6 +61,7 @@ def paths(value: object, known: dict[str, str], at: str = "") -> Iterator[str]:
         ("trace", "muse_flat.order=7", "--down"),
         ("taint", "RAW", "--reason", "bad"),
         ("taint", "--list", "--all"),
+        ("trace", "scibasic", "--format", "json"),
         ("why", "bias"),
         ("why", "flat:2026-01-15T15:35:52:01"),
         ("check",),
