@@ -5,6 +5,7 @@ Reads, and neither writes nor prints; how a value looks on screen or as JSON is 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ class FrameReport:
     taints: tuple[Mark, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: who reads what is asked of every artifact, and looked up once
 class Trace:
     """What products were made from, or what was made from them: a graph."""
 
@@ -142,7 +143,15 @@ class Trace:
 
     def readers(self, digest: str) -> tuple[RunReport, ...]:
         """Return the runs of this graph that read an artifact."""
-        return tuple(r for r in self.runs.values() if any(i.digest == digest for i in r.run.inputs))
+        return tuple(self._readers.get(digest, ()))
+
+    @cached_property
+    def _readers(self) -> Mapping[str, list[RunReport]]:
+        found: dict[str, list[RunReport]] = {}
+        for report in self.runs.values():
+            for digest in dict.fromkeys(item.digest for item in report.run.inputs):
+                found.setdefault(digest, []).append(report)
+        return found
 
 
 def step_id(stage: str, unit: str) -> str:

@@ -75,13 +75,27 @@ def mermaid(drawn: Graph) -> str:
     """Write a graph for Mermaid, as GitHub and GitLab draw it in a page."""
     lines = ["flowchart LR"]
     for node in drawn.nodes:
-        escaped = (
-            line.replace("&", "#amp;").replace('"', "#quot;").replace("<", "#lt;") for line in node.lines
-        )
-        label = "<br/>".join(escaped)
+        label = "<br/>".join(map(_escaped, node.lines))
         lines.append(f'  {node.id}(["{label}"])' if node.is_run else f'  {node.id}["{label}"]')
     lines += [f"  {begin} --> {end}" for begin, end in drawn.edges]
     return "\n".join(lines)
+
+
+_OF_MERMAID = {
+    '"': "#quot;",
+    "&": "#amp;",
+    "<": "#lt;",
+    ">": "#gt;",
+    "#": "#35;",
+    "`": "#96;",
+    "\n": " ",
+    "\r": " ",
+}
+"""What a label cannot hold as it is: quotes end it, and `#...;` is a character by its name or number."""
+
+
+def _escaped(line: str) -> str:
+    return "".join(_OF_MERMAID.get(character, character) for character in line)
 
 
 def _groups(trace: "Trace", unfolded: bool) -> "tuple[tuple[ArtifactNode, ...], ...]":
