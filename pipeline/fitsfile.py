@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from pipeline.errors import FitsError
 from pipeline.packing import open_packed, packing_of
@@ -148,7 +148,37 @@ def read_hdus(path: Path) -> tuple[Hdu, ...]:
             raise FitsError(f"cannot read {path}: {reason(error)}") from error
 
 
-def _walk(stream: IO[bytes], path: Path, end: int | None) -> Iterator[Hdu]:
+class Readable(Protocol):
+    """What bytes can be read from, anywhere."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read on."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to a place."""
+
+
+def walk(stream: Readable, path: Path, size: int) -> tuple[Hdu, ...]:
+    """Walk from header to header of a plain FITS file that is open, or a part of another file.
+
+    Parameters
+    ----------
+    stream : Readable
+        At its beginning.
+    path : Path
+        Its name in messages.
+    size : int
+        Bytes it has.
+
+    Raises
+    ------
+    FitsError
+        As `read_hdus`.
+    """
+    return tuple(_walk(stream, path, size))
+
+
+def _walk(stream: Readable, path: Path, end: int | None) -> Iterator[Hdu]:
     offset = index = 0
     while raw := _read_header(stream, path, index):
         cards = tuple(_cards(raw))
@@ -165,14 +195,14 @@ def _walk(stream: IO[bytes], path: Path, end: int | None) -> Iterator[Hdu]:
         index += 1
 
 
-def _skip(stream: IO[bytes], size: int) -> int:
+def _skip(stream: Readable, size: int) -> int:
     """Read over data; gives how many bytes of it are not there."""
     while size > 0 and (chunk := stream.read(min(_CHUNK, size))):
         size -= len(chunk)
     return size
 
 
-def _read_header(stream: IO[bytes], path: Path, index: int) -> bytes | None:
+def _read_header(stream: Readable, path: Path, index: int) -> bytes | None:
     """Read header blocks up to END; None at the end, and for what may follow the last HDU."""
     raw = stream.read(BLOCK)
     opening = b"SIMPLE  =" if index == 0 else b"XTENSION="

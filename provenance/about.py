@@ -21,7 +21,10 @@ class Source(Protocol):
     """Whoever keeps statements; a `Store` does."""
 
     def statements(self, kind: str) -> tuple[Statement, ...]:
-        """Return all of a kind, by digest."""
+        """Return all of a kind that were said here, by digest."""
+
+    def brought(self, kind: str) -> tuple[Statement, ...]:
+        """Return those that bundles brought."""
 
     def action(self, key: str) -> Action:
         """Return an action."""
@@ -56,7 +59,7 @@ def statements_about(store: Source, runs: Iterable[Run]) -> tuple[Statement, ...
             continue  # `check` names it
         names.add(action.image)
         pairs |= set(action.parameters)
-    every = [statement for kind in KINDS for statement in store.statements(kind)]
+    every = [said for kind in KINDS for said in (*store.statements(kind), *store.brought(kind))]
     found: dict[str, Statement] = {}
     is_new = True
     while is_new:  # what takes a statement back names it, and so on

@@ -358,8 +358,8 @@ class Store:
 
     def taints(self) -> tuple[Taint, ...]:
         """Return all taints, oldest first, those cleared among them."""
-        tainted = self.statements(TAINTED)
-        return taints(tainted, self.statements(CLEARED), self.imports.statements) if tainted else ()
+        tainted = self._said(TAINTED)
+        return taints(tainted, self._said(CLEARED), self.imports.statements) if tainted else ()
 
     @property
     def tainted(self) -> TaintsInForce:

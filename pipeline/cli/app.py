@@ -23,6 +23,7 @@ from pipeline.cli import (
     passport,
     questions,
     replay,
+    sign,
     space,
     taint,
     upkeep,
@@ -57,6 +58,7 @@ for part in (
     params,
     diff,
     replay,
+    sign,
     verify,
     audit,
 ):

@@ -19,6 +19,7 @@ from pipeline.cli import (
     params,
     questions,
     replay,
+    sign,
     space,
     taint,
     upkeep,
@@ -53,6 +54,7 @@ def clio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clio]:
         params,
         diff,
         replay,
+        sign,
         verify,
         audit,
     ):
