@@ -14,6 +14,7 @@ from pipeline.cli import (
     align,
     audit,
     calibrations,
+    cite,
     config,
     diff,
     image,
@@ -61,6 +62,7 @@ for part in (
     sign,
     verify,
     audit,
+    cite,
 ):
     part.add_to(app)
 app.add_typer(image.app, name="image")

@@ -135,6 +135,7 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.exchange.verified": "digests of bytes; opens no store",
     "pipeline.audit.places": "asks the store for files that headers name",
     "pipeline.audit.findings": "holds a file against what recorded runs made",
+    "pipeline.cite.facts": "reads a lineage into what a paper says of it",
     "pipeline.demo": "repeats recorded runs without Clio, to compare",
 }
 """Beside everything under `pipeline.cli`, which answers questions about the store."""

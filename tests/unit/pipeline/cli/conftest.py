@@ -12,6 +12,7 @@ from pipeline.cli import (
     acceptances,
     audit,
     calibrations,
+    cite,
     config,
     diff,
     image,
@@ -57,6 +58,7 @@ def clio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clio]:
         sign,
         verify,
         audit,
+        cite,
     ):
         part.add_to(app)
     app.add_typer(image.app, name="image")
