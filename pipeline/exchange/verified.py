@@ -7,6 +7,7 @@ signature is made over.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -174,22 +175,21 @@ def _digests(path: Path) -> tuple[FileDigest | None, str]:
 
 
 def _moved(recorded: tuple[HduDigest, ...], found: tuple[HduDigest, ...]) -> Iterator[str]:
-    for index in range(max(len(recorded), len(found))):
-        old = recorded[index] if index < len(recorded) else None
-        new = found[index] if index < len(found) else None
-        name = f"HDU {index} {_text((old or new or HduDigest('', '', '')).name)}".rstrip()
-        match old, new:
-            case HduDigest(), HduDigest():
-                what = [
-                    w
-                    for w, is_other in (("cards", old.cards != new.cards), ("data", old.data != new.data))
-                    if is_other
-                ]
-                if old.name != new.name:
-                    yield f"{name}: it is called {_text(new.name) or 'nothing'} now"
-                if what:
-                    yield f"{name}: its {' and its '.join(what)}"
-            case HduDigest(), None:
-                yield f"{name}: missing"
-            case None, HduDigest():
-                yield f"{name}: added"
+    for index, (old, new) in enumerate(zip_longest(recorded, found)):
+        name = f"HDU {index} {_called(index, old or new)}".rstrip()
+        if new is None:
+            yield f"{name}: missing"
+        elif old is None:
+            yield f"{name}: added"
+        else:
+            if _called(index, old) != _called(index, new):
+                yield f"{name}: it is called {_called(index, new) or 'nothing'} now"
+            pairs = (("cards", old.cards, new.cards), ("data", old.data, new.data))
+            if what := [word for word, before, after in pairs if before != after]:
+                yield f"{name}: its {' and its '.join(what)}"
+
+
+def _called(index: int, part: HduDigest | None) -> str:
+    """Give the name of an HDU; records number those that have none."""
+    name = _text(part.name) if part else ""
+    return "" if name == str(index) else name

@@ -32,7 +32,7 @@ def _product(store: Store, folder: Path, content: bytes) -> tuple[Path, OutputFi
     path.write_bytes(content)
     kept = store.objects.put_bytes(content)
     found = digest_file(path)
-    parts = tuple(Part(p.name, p.cards, p.data) for p in found.parts)
+    parts = tuple(Part(p.name or str(n), p.cards, p.data) for n, p in enumerate(found.parts))
     return path, OutputFile("CUBE", path.name, kept.digest, found.data_digest, parts, kept.size)
 
 
@@ -55,6 +55,7 @@ CHANGES = {  # each with its checksums made anew: DATASUM is a card
     "a pixel": (_fits((1, 2, 4)), "HDU 1 DATA: its cards and its data"),
     "a variance": (_fits(stat=(4, 5, 7)), "HDU 2 STAT: its cards and its data"),
     "a card": (_fits(OBJECT="NGC 2"), "HDU 0: its cards"),
+    "a name": (_fits().replace(b"'STAT    '", b"'VARIANCE'"), "HDU 2 STAT: it is called VARIANCE now"),
     "an HDU more": (_fits() + image("DQ", (0,)), "HDU 3 DQ: added"),
     "an HDU less": (_fits()[: -2 * 2880], "HDU 2 STAT: missing"),
 }
