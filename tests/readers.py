@@ -71,3 +71,21 @@ def _python(script: str, *arguments: Path | str) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
+
+
+_PROV = """
+    import json, sys
+    from prov.model import ProvDocument
+
+    read = ProvDocument.deserialize(sys.argv[1], format="json")
+    again = ProvDocument.deserialize(content=read.serialize(format="json"), format="json")
+    assert read == again
+    named = {str(r.identifier): r.get_type().localpart for r in read.get_records() if r.identifier}
+    print(json.dumps(named))
+"""
+
+
+def prov_records(path: Path) -> dict[str, str]:
+    """Let the package `prov` read PROV-JSON, write it and read it again; its elements and their types."""
+    found: dict[str, str] = json.loads(_python(_PROV, path))
+    return found
