@@ -91,6 +91,8 @@ class Workshop:
     """Once set, the recipe is stopped."""
     into: Store | None = None
     """Takes what is made, in place of `store`, which is then only read."""
+    is_agreed: bool = False
+    """Whether a person agreed that imported runs are started, whom nobody vouches for."""
 
     @property
     def target(self) -> Store:
@@ -186,6 +188,22 @@ class Remade:
         return not self.failure and all(output.is_same_science for output in self.outputs)
 
 
+class NotAgreed(UsageError):
+    """An imported run would start without anybody having agreed to that.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(
+            f"run {run.run} of {run.stage}:{run.unit} was imported, and nothing imported runs by itself",
+            f"clio replay {run.run} shows what it would do, and asks",
+        )
+
+
 @contextmanager
 def remake(
     workshop: Workshop,
@@ -223,6 +241,8 @@ def remake(
 
     Raises
     ------
+    NotAgreed
+        It was imported, nobody vouches for it, and the workshop is not agreed.
     InputsMissing
         A file it read is not to be found; its `missing` says which, its `made` which of them are products
         that runs of this store made, so that they can be made again first.
@@ -242,6 +262,8 @@ def remake(
                 if output.is_identical:
                     store.objects.put(output.product.path)
     """
+    if not workshop.is_agreed and workshop.store.imports.doubt(run):
+        raise NotAgreed(run)
     recorded = workshop.store.action(run.action)
     engine, image = workshop.surroundings(recorded)
     inputs = stage_inputs(workshop, run, recorded, instead)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipeline.again import Workshop, record_again, remake
+from pipeline.again import NotAgreed, Workshop, record_again, remake
 from pipeline.errors import ImageError
 from pipeline.finding import InputsMissing, find_files
 from pipeline.judging import judge, state
@@ -211,7 +211,7 @@ def prove(workshop: Workshop, run: Run) -> Proof:
             found = judge(workshop, remade)
             is_proof = found.sameness is Sameness.IDENTICAL
             replay = record_again(workshop, remade, Purpose.REPLAY).run if is_proof else None
-    except InputsMissing as error:
+    except (InputsMissing, NotAgreed) as error:
         return Proof(run, Sameness.NOT_COMPARABLE, error.message)
     state(workshop, remade, found, replay)
     return Proof(run, found.sameness, found.reason)

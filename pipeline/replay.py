@@ -21,6 +21,7 @@ from pipeline.recipes import RECIPES
 from pipeline.report import step_id
 from pipeline.schedule import After, Grant, Task, run_tasks
 from pipeline.verdict import USUAL, Sameness, Tolerance, worst
+from pipeline.vouching import vouch
 from provenance.lineage import believed
 from provenance.model import OutputFile, Purpose, Run
 from provenance.store import Store
@@ -65,6 +66,8 @@ class Replayed:
     products: tuple[ProductVerdict, ...] = ()
     again: Run | None = None
     """The record of the replay; None if the recipe was not started."""
+    unproven: str = ""
+    """Of an imported run: what of its record the replay did not prove. Empty if it is trusted."""
 
     @property
     def step(self) -> str:
@@ -94,6 +97,12 @@ class Replay:
     def has_same_data(self) -> bool:
         """Whether every product came out with the same data; then nothing differs but volatile cards."""
         return self.sameness in (Sameness.IDENTICAL, Sameness.SAME_SCIENCE)
+
+    @property
+    def unproven(self) -> "tuple[Replayed, ...]":
+        """Imported runs that gave the same data, and whose records claim more than that proves."""
+        same = (Sameness.IDENTICAL, Sameness.SAME_SCIENCE)
+        return tuple(link for link in self.links if link.unproven and link.sameness in same)
 
 
 Listen = Callable[[Run, Replayed | None], None]
@@ -270,9 +279,10 @@ class _Replaying:
             found = judge(shop, remade, terms.tolerance)
             again = record_again(shop, remade, Purpose.REPLAY, invocation=terms.invocation)
             state(shop, remade, found, again.run)
+            unproven = vouch(shop, remade, found, again)
         with shop.target.linking(again):
             pass  # the scratch name went: what was just stored is remembered as it looks now
-        return Replayed(run, found.sameness, found.reason, "", found.products, again)
+        return Replayed(run, found.sameness, found.reason, "", found.products, again, unproven)
 
     def _memory(self, id_: str) -> int:
         """Estimate the memory of a run: what it took, else the table's guess."""

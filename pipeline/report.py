@@ -13,6 +13,7 @@ from pipeline.caveats import arose
 from pipeline.errors import UsageError
 from provenance.acceptances import Acceptance
 from provenance.documents import Pairs
+from provenance.imports import Origin
 from provenance.lineage import ArtifactNode, ancestors, believed, descendants
 from provenance.model import Action, InputFile, OutputFile, Run
 from provenance.pins import Pin
@@ -68,6 +69,8 @@ class RunReport:
     """Of its replays in this store, the newest first; not read for lineages."""
     taints: tuple[Mark, ...] = ()
     """That reach it; see `pipeline.tainted`."""
+    origin: Origin | None = None
+    """Where it was imported from; None for a run of this store."""
 
     @property
     def step(self) -> str:
@@ -167,7 +170,8 @@ def report_run(store: Store, run: Run) -> RunReport:
     ProvenanceError
         Its action is missing or unreadable.
     """
-    return replace(_report(store, run, store.acceptances()), verdicts=past_verdicts(store, run))
+    told = _report(store, run, store.acceptances())
+    return replace(told, verdicts=past_verdicts(store, run), origin=store.imports.origin(run))
 
 
 def past_verdicts(store: Store, run: Run) -> tuple[PastVerdict, ...]:
@@ -266,14 +270,15 @@ def trace(
     source = source or Remembered(store)
     artifacts: dict[str, ArtifactNode] = {}
     runs: dict[str, RunReport] = {}
-    accepted = store.acceptances()
+    accepted, imports = store.acceptances(), store.imports
     for digest in digests:
         found = walk(source, digest)
         artifacts |= {node.digest: node for node in found.artifacts if node.digest not in artifacts}
         runs |= {
-            node.run: _report(source, source.run(node.run), accepted)
+            node.run: replace(_report(source, run, accepted), origin=imports.origin(run))
             for node in found.runs
             if node.run not in runs
+            for run in (source.run(node.run),)
         }
     return Trace(digests, "down" if down else "up", artifacts, runs)
 

@@ -119,14 +119,45 @@ class Imports:
             return "imported, and neither verified nor trusted"
         return ""
 
-    def origin(self, run: Run) -> str:
-        """Say in words that a run was imported, and whether it is trusted; empty for one made here."""
+    @property
+    def trusted_count(self) -> int:
+        """Imported runs that are trusted."""
+        return len(self.runs.keys() & self.trusts.keys())
+
+    def ours_first(self, runs: tuple[Run, ...]) -> tuple[Run, ...]:
+        """Put runs last that nobody vouches for, and leave the order as it is otherwise."""
+        return tuple(sorted(runs, key=lambda run: bool(self.doubt(run)))) if self.runs else runs
+
+    def origin(self, run: Run) -> "Origin | None":
+        """Say where a run came from; None for one made here."""
         found = self.runs.get(run.run)
-        if found is None:
-            return ""
-        trust = self.trusts.get(run.run)
-        vouched = "not trusted" if trust is None else f"trusted: {_VOUCHED[trust.said.how]}"
-        return f"imported from bundle {found.bundle.removeprefix('sha256:')[:12]}, {vouched}"
+        return None if found is None else Origin(found.bundle, found.at, self.trusts.get(run.run))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an imported run came from, and who vouches for it."""
+
+    bundle: str
+    """Id of the bundle."""
+    at: str
+    """When it was imported."""
+    trust: Trust | None
+    """The newest that holds; None if nobody does."""
+
+    @property
+    def words(self) -> str:
+        """Say it."""
+        return f"from bundle {self.bundle.removeprefix('sha256:')[:12]} at {self.at}, {self.trusted}"
+
+    @property
+    def trusted(self) -> str:
+        """Say whether it is trusted, and why."""
+        if self.trust is None:
+            return "not trusted"
+        said = self.trust.said
+        why = f": {said.reason}" if said.reason else ""
+        return f"trusted, {_VOUCHED[said.how]} at {said.at}{why}"
 
 
 _VOUCHED = {

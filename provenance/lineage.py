@@ -16,7 +16,7 @@ class Source(Protocol):
     """Whoever knows the runs; a `Store` does."""
 
     def runs_making(self, digest: str) -> tuple[Run, ...]:
-        """Return the runs that made an artifact, newest first."""
+        """Return the runs that made an artifact: newest first, but those nobody vouches for last."""
 
     def runs_reading(self, digest: str) -> tuple[Run, ...]:
         """Return the runs that read an artifact, newest first."""
@@ -140,8 +140,8 @@ def descendants(source: Source, digest: str) -> Lineage:
 
 
 def believed(runs: tuple[Run, ...]) -> Run:
-    """Return the run to follow: a successful run proper before a replay, then the newest."""
-    return max(runs, key=lambda run: (run.is_success and run.purpose is Purpose.RUN, run.is_success, run.run))
+    """Return the run to follow: a successful run proper before a replay, then the first that is given."""
+    return max(runs, key=lambda run: (run.is_success and run.purpose is Purpose.RUN, run.is_success))
 
 
 class _Walk:

@@ -32,8 +32,8 @@ class Remembered:
         return self._actions[key]
 
     def runs_making(self, digest: str) -> tuple[Run, ...]:
-        """Return the runs that made an artifact, newest first."""
-        return self._load(queries.select_makers(self._store.index, digest))
+        """Return the runs that made an artifact; see `Store.runs_making`."""
+        return self._store.imports.ours_first(self._load(queries.select_makers(self._store.index, digest)))
 
     def runs_reading(self, digest: str) -> tuple[Run, ...]:
         """Return the runs that read an artifact, newest first."""

@@ -554,8 +554,8 @@ class Store:
         return select_costs(self._index, stage, out_of_memory, limit)
 
     def runs_making(self, digest: str) -> tuple[Run, ...]:
-        """Return the runs that made an artifact, newest first."""
-        return self.load(queries.select_makers(self._index, digest))
+        """Return the runs that made an artifact: newest first, but those nobody vouches for last."""
+        return self.imports.ours_first(self.load(queries.select_makers(self._index, digest)))
 
     def runs_reading(self, digest: str) -> tuple[Run, ...]:
         """Return the runs that read an artifact, newest first."""

@@ -6,6 +6,7 @@ longer than the file, and what two readers see is the same. Nothing is ever extr
 """
 
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -65,9 +66,13 @@ class Zipped:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # A pipe must not keep the reader for ever.
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            self.size = os.fstat(self._descriptor).st_size
+            found = os.fstat(self._descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise BundleRefused(f"{path} is no file, but a folder, a pipe or a device")
+            self.size = found.st_size
             self.members = {member.name: member for member in self._read_directory()}
         except BaseException:
             os.close(self._descriptor)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pipeline.report import FrameReport, Mark, ProductReport, RunReport, Trace
     from pipeline.why import Now, Past, Reason
     from provenance.acceptances import Acceptance
+    from provenance.imports import Origin
     from provenance.model import Run
 
 Document = dict[str, Any]
@@ -27,6 +28,26 @@ def run_document(report: "RunReport") -> Document:
         "accepted": [acceptance_document(item) for item in report.accepted],
         "verdicts": [to_document(item) for item in report.verdicts],
         "taints": [mark_document(mark) for mark in report.taints],
+        "imported": origin_document(report.origin),
+    }
+
+
+def origin_document(origin: "Origin | None") -> Document | None:
+    """Describe where a run was imported from; None for one made here."""
+    if origin is None:
+        return None
+    trust = origin.trust
+    return {
+        "bundle": origin.bundle,
+        "at": origin.at,
+        "trusted": None
+        if trust is None
+        else {
+            "how": trust.said.how.value,
+            "reason": trust.said.reason,
+            "evidence": trust.said.evidence,
+            "at": trust.said.at,
+        },
     }
 
 
@@ -187,6 +208,7 @@ def _traced_run(report: "RunReport", is_newest: bool) -> Document:
         "changed_parameters": dict(report.changed),
         "caveats": list(run.caveats),
         "is_newest": is_newest,
+        "imported": origin_document(report.origin),
         "taints": [mark_document(mark) for mark in report.taints],
         "accepted": [acceptance_document(item) for item in report.accepted],
         "inputs": [{"tag": i.tag, "name": i.name, "digest": i.digest} for i in run.inputs],

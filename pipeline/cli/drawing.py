@@ -161,6 +161,8 @@ def _about(report: "RunReport", *, is_first: bool = False) -> Text:
     about = Text(f"\n{', '.join(words)}")
     if not report.run.is_success:
         about.append(f"\n{report.run.status.value}: {report.run.reason or report.run.cause}", style="red")
+    if report.origin is not None:
+        about.append(f"\nimported {report.origin.words}", style="yellow")
     for mark in report.taints:
         about.append(f"\n{mark.words}", style="red")
     for caveat in report.run.caveats if is_first else report.own_caveats:

@@ -14,6 +14,7 @@ from pipeline.cli.options import Engine, Json, Workspace, open_reduction
 from pipeline.cli.output import OUTPUT, seconds
 from pipeline.cli.progress import stopping
 from pipeline.cli.references import FoundRuns, find, find_run
+from pipeline.cli.replay_bundle import agree, is_bundle, refuse_beside_bundle, replay_bundle
 from pipeline.cli.replay_lock import refuse_beside_lock, replay_from_lock
 from pipeline.cli.sheets import counted
 from pipeline.cli.upkeep import open_store
@@ -45,8 +46,8 @@ def replay(
         list[str] | None,
         typer.Argument(
             metavar="[REF...]",
-            help="Products, runs, steps or stages, as `clio show` takes them; by default the whole newest "
-            "reduction.",
+            help="Products, runs, steps or stages, as `clio show` takes them, or a bundle; by default the "
+            "whole newest reduction.",
             show_default=False,
         ),
     ] = None,
@@ -78,12 +79,16 @@ def replay(
         typer.Option("--lock", metavar="FILE", help="What a lock says, from raw frames in an empty store."),
     ] = None,
     raw: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="With --lock: where the raw frames lie.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="With --lock or a bundle: where the raw frames lie."),
     ] = None,
     calib: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="With --lock: where the calibrations lie."),
+        typer.Option(metavar="FOLDER", help="With --lock or a bundle: where the calibrations lie."),
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before what was imported is started.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Recipes at once.")] = None,
     engine: Engine = "",
     workspace: Workspace = None,
@@ -98,9 +103,15 @@ def replay(
     With --lock the records are not asked: the whole reduction is done again from raw frames, under the lock
     and the settings beside it, and its products are held against the digests in the lock.
 
+    Of a bundle everything is made again from raw frames, wherever you are: in a temporary store, or --into.
+    What it does not hold is named, and looked for by content in --raw and --calib. Imported runs start only
+    after you were shown what they do, and said yes; with the same data they are trusted from then on.
+
     Leaves with 7 unless every product comes out with the same data.
 
     Example: `clio replay combine --closure --engine docker`
+
+    Example: `clio replay m77.clio.zip --raw /archive/muse`
     """
     from pipeline.again import Workshop
     from pipeline.replay import Terms, chain
@@ -126,14 +137,29 @@ def replay(
             as_json=as_json,
         )
         return
-    if raw is not None or calib is not None:
-        raise UsageError("--raw and --calib say where the frames of a lock lie", "give --lock clio.lock too")
     terms = Terms(_variation(threads, numerics), read_tolerance(tolerance))
+    if any(map(is_bundle, references or [])):
+        refuse_beside_bundle(references or [], closure=closure, sample=sample)
+        replay_bundle(
+            Path((references or [])[0]),
+            replace(terms, jobs=jobs),
+            into=into,
+            folders=tuple(folder for folder in (raw, calib) if folder is not None),
+            engine=engine,
+            yes=yes,
+            as_json=as_json,
+        )
+        return
+    if raw is not None or calib is not None:
+        raise UsageError(
+            "--raw and --calib say where the frames of a lock or a bundle lie", "give --lock clio.lock too"
+        )
     open_store(workspace).close()  # none is made only to find nothing in it
     with open_reduction(workspace, engine) as reduction, _target(reduction.store, into) as target:
         runs = _runs(reduction, references or [], sample, seed)
         links = chain(reduction.store, runs, closure=closure)
-        shop = replace(Workshop.of(reduction), into=target)
+        is_agreed = agree(reduction.store, (link.run for link in links), yes=yes)
+        shop = replace(Workshop.of(reduction), into=target, is_agreed=is_agreed)
         with watching(links, reduction.cancel) as listen:
             found = make_again(shop, links, _within(terms, reduction, jobs), listen)
     if as_json:
@@ -220,6 +246,8 @@ def print_replay(found: "Replay") -> None:
     for link in found.links:
         if link.hint:
             OUTPUT.say(f"{link.step}: {link.hint}")
+    for link in found.unproven:
+        OUTPUT.say(f"{link.step}: not trusted: {link.unproven}")
     OUTPUT.line(summary(found))
 
 
@@ -257,6 +285,7 @@ def _run_document(link: "Replayed") -> dict[str, Any]:
         "sameness": link.sameness.value,
         "reason": link.reason,
         "hint": link.hint,
+        "unproven": link.unproven,
         "products": [
             {
                 "tag": product.tag,

@@ -187,6 +187,8 @@ def _outcome(report: "RunReport") -> Lines:
     yield _labelled("step", report.step)
     purpose = "" if run.purpose.value == "run" else f" ({run.purpose.value})"
     yield _labelled("status", f"{in_words(run.status.value)}{purpose}")
+    if report.origin is not None:
+        yield _labelled("imported", report.origin.words)
     for mark in report.taints:
         yield _labelled("tainted", mark.words)
     for caveat in run.caveats:

@@ -214,6 +214,7 @@ def status(
     with open_reduction(workspace) as reduction:
         found = reduction.forecast(only=Only.named(target or (), dataset or ()))
         last = reduction.store.last_invocation(str(reduction.settings.root))
+        imports = reduction.store.imports
         taints = blasts(reduction.store, workspace=str(reduction.settings.root))
     stages: dict[str, Counter[str]] = {}
     for f in found:
@@ -232,6 +233,7 @@ def status(
                 "stages": rows,
                 "caveats": remarks,
                 "taints": taints_document(taints),
+                "imported": {"runs": len(imports.runs), "trusted": imports.trusted_count},
                 "last_run": last.started if last else None,
             },
         )
@@ -251,6 +253,9 @@ def status(
     for line in taint_words(taints):
         OUTPUT.say(line)
     _print_hints([f for f in found if f.outcome.value == "blocked"])
+    if imports.runs:
+        brought = counted(len(imports.runs), "run")
+        OUTPUT.say(f"imported: {brought}, {imports.trusted_count} of them trusted; clio trust --list")
     OUTPUT.say(f"last run: {last.started}, exit {last.exit_status}" if last else "never run")
 
 

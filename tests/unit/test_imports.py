@@ -126,6 +126,8 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.finding": "a part of again: finds what recorded runs read, in the store first",
     "pipeline.judging": "a part of replay: finds recorded products, and states how a replay compares",
     "pipeline.replay": "runs recorded runs again, and states how they compare",
+    "pipeline.bundle_replay": "imports a bundle, and finds what its runs need",
+    "pipeline.vouching": "trusts imported runs that were made again, and says why not",
     "pipeline.pruning": "asks the store what may go, and knows the links that go with it",
     "pipeline.restore": "finds the recorded run that makes a product again",
     "pipeline.unmatched": "reads the products of an alignment, as records and locks list them",

@@ -7,8 +7,9 @@ from provenance.digest import digest_bytes
 from provenance.model import Action, ActionInput, ExpectedOutput, InputFile, OutputFile, Run, Status
 from provenance.store import Store
 
+BIAS, FLAT, RAW_FRAME = b"a master bias", b"a master flat", b"a raw frame"
 STARTED = "2026-11-22T09:00:00.000Z"
-RAW = digest_bytes(b"a raw frame")
+RAW = digest_bytes(RAW_FRAME)
 
 
 def an_action(**changes: Any) -> Action:
@@ -85,3 +86,27 @@ def tree(root: Path) -> dict[str, bytes]:
         for path in sorted(root.rglob("*"))
         if path.is_file() and not path.name.startswith("provenance.db")
     }
+
+
+def two_runs(path: Path) -> tuple[Store, Run, Run]:
+    """Make a store with a bias and a flat made from it."""
+    store = Store.create(path)
+    raw = ActionInput("BIAS", "MUSE.2017-06-14T10:01:02.345.fits", "fits1:" + "2" * 64)
+    bias = commit(
+        store,
+        an_action(inputs=(raw,)),
+        BIAS,
+        inputs=(InputFile("BIAS", raw.name, RAW, raw.content, len(RAW_FRAME), "/data/raw/raw.fits"),),
+        log=store.objects.put_bytes(b"[ INFO ] bias\n").digest,
+    )
+    made = bias.outputs[0]
+    content = ActionInput("MASTER_BIAS", made.name, made.digest)
+    flat = commit(
+        store,
+        an_action(recipe="muse_flat", inputs=(content,), outputs=(ExpectedOutput("MASTER_FLAT", 1),)),
+        FLAT,
+        tag="MASTER_FLAT",
+        stage="flat",
+        inputs=(InputFile("MASTER_BIAS", made.name, made.digest, None, made.size),),
+    )
+    return store, bias, flat

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bundles import BIAS, FLAT, Papers, hex_of, info_of, object_name, papers_of, two_runs, zip_of
-from stored import tree
+from bundles import Papers, hex_of, info_of, object_name, papers_of, zip_of
+from stored import BIAS, FLAT, tree, two_runs
 
 from provenance.digest import canonical_json, digest_bytes
 from provenance.errors import BundleRefused
@@ -23,9 +23,9 @@ BOMB = b"\0" * 10_000_000
 
 @pytest.fixture
 def papers(tmp_path: Path) -> Papers:
-    store, bias, flat = two_runs(tmp_path / "elsewhere")
+    store, _, flat = two_runs(tmp_path / "elsewhere")
     with store:
-        return papers_of(store, flat, bias)
+        return papers_of(store, flat)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from bundles import BIAS, FLAT, RAW, Papers, hex_of, papers_of, two_runs
-from stored import tree
+from bundles import Papers, hex_of, papers_of
+from stored import BIAS, FLAT, RAW, RAW_FRAME, tree, two_runs
 
 from provenance.check import check, remarks
 from provenance.digest import digest_bytes
@@ -32,7 +32,7 @@ class Elsewhere:
 def elsewhere(tmp_path: Path) -> Iterator[Elsewhere]:
     store, bias, flat = two_runs(tmp_path / "elsewhere")
     with store:
-        yield Elsewhere(store, bias, flat, papers_of(store, flat, bias))
+        yield Elsewhere(store, bias, flat, papers_of(store, flat))
 
 
 def test_a_bundle_is_shown_whole_and_believed_nowhere(
@@ -52,7 +52,7 @@ def test_a_bundle_is_shown_whole_and_believed_nowhere(
 
 def test_records_and_statements_keep_their_bytes(store: Store, elsewhere: Elsewhere, tmp_path: Path) -> None:
     elsewhere.store.trust([elsewhere.bias], How.HAND, "elsewhere")
-    papers = papers_of(elsewhere.store, elsewhere.flat, elsewhere.bias)
+    papers = papers_of(elsewhere.store, elsewhere.flat)
 
     import_bundle(store, papers.zip(tmp_path / "b.zip"))
 
@@ -104,12 +104,12 @@ def test_a_bundle_brings_back_what_was_lost_here(elsewhere: Elsewhere, tmp_path:
 
 
 def test_raw_frames_and_settings_come_as_objects(store: Store, elsewhere: Elsewhere, tmp_path: Path) -> None:
-    papers = papers_of(elsewhere.store, elsewhere.flat, elsewhere.bias, with_raw=True)
+    papers = papers_of(elsewhere.store, elsewhere.flat, frames={RAW: RAW_FRAME})
     papers.members["data/clio.toml"] = b"[data]\n"
 
     found = import_bundle(store, papers.zip(tmp_path / "b.zip"))
 
-    assert store.objects.verify(digest_bytes(RAW)) == len(RAW)
+    assert store.objects.verify(RAW) == len(RAW_FRAME)
     (said,) = store.statements(IMPORTED)
     assert [file["name"] for file in said.body["files"]] == ["clio-bundle.json", "clio.toml"]
     assert said.body["files"][1] == {"name": "clio.toml", "digest": digest_bytes(b"[data]\n"), "size": 7}
@@ -156,7 +156,8 @@ def test_more_than_the_disk_holds_is_refused_before_anything_is_written(
 
 def test_a_bundle_without_products_is_whole(store: Store, elsewhere: Elsewhere, tmp_path: Path) -> None:
     papers = elsewhere.papers
-    (papers.description["products"][1])["stored"] = False
+    for product in papers.description["products"]:
+        product["stored"] = product["tag"] != "MASTER_BIAS"
     del papers.members[f"data/objects/{hex_of(BIAS)[:2]}/{hex_of(BIAS)}"]
 
     import_bundle(store, papers.zip(tmp_path / "b.zip"))

@@ -30,7 +30,9 @@ def test_an_imported_run_is_no_hit(store: Store) -> None:
     found = store.lookup(run.action)
 
     assert (found.run, found.reason) == (None, UNBELIEVED)
-    assert store.imports.origin(run) == "imported from bundle bbbbbbbbbbbb, not trusted"
+    origin = store.imports.origin(run)
+    assert origin is not None
+    assert origin.words == "from bundle bbbbbbbbbbbb at 2026-11-22T10:00:00.000Z, not trusted"
 
 
 def test_an_imported_failure_keeps_nobody_from_trying(store: Store) -> None:

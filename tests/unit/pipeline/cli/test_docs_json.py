@@ -73,6 +73,7 @@ def paths(value: object, known: dict[str, str], at: str = "") -> Iterator[str]:
         ("plan", "--why"),
         ("accept", "--list"),
         ("status",),
+        ("trust", "--list"),
         ("params",),
         ("params", "muse_flat"),
     ],

@@ -9,14 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stored import an_action, commit
-
 from provenance.digest import canonical_json
-from provenance.model import ActionInput, ExpectedOutput, InputFile, OutputFile, Run
+from provenance.model import InputFile, OutputFile, Run
 from provenance.store import Store
 
 Members = dict[str, bytes]
-BIAS, FLAT, RAW = b"a master bias", b"a master flat", b"a raw frame"
 
 
 def hex_of(data: bytes) -> str:
@@ -80,77 +77,69 @@ def info_of(name: str, mode: int = 0o100644) -> zipfile.ZipInfo:
     return info
 
 
-def two_runs(path: Path) -> tuple[Store, Run, Run]:
-    """Make a store with a bias and a flat made from it."""
-    store = Store.create(path)
-    raw = ActionInput("BIAS", "MUSE.2017-06-14T10:01:02.345.fits", "fits1:" + "2" * 64)
-    bias = commit(
-        store,
-        an_action(inputs=(raw,)),
-        BIAS,
-        inputs=(
-            InputFile("BIAS", raw.name, f"sha256:{hex_of(RAW)}", raw.content, len(RAW), "/data/raw/raw.fits"),
-        ),
-        log=store.objects.put_bytes(b"[ INFO ] bias\n").digest,
-    )
-    made = bias.outputs[0]
-    content = ActionInput("MASTER_BIAS", made.name, made.digest)
-    flat = commit(
-        store,
-        an_action(recipe="muse_flat", inputs=(content,), outputs=(ExpectedOutput("MASTER_FLAT", 1),)),
-        FLAT,
-        tag="MASTER_FLAT",
-        stage="flat",
-        inputs=(InputFile("MASTER_BIAS", made.name, made.digest, None, made.size),),
-    )
-    return store, bias, flat
+def papers_of(
+    store: Store, *roots: Run, frames: dict[str, bytes] | None = None, image: bytes = b""
+) -> Papers:
+    """Bundle all of a store, made for some runs.
 
-
-def papers_of(store: Store, root: Run, *runs: Run, with_raw: bool = False) -> Papers:
-    """Bundle runs: all they gave to the store, and what they read from outside by reference."""
-    members: Members = {}
-    products = []
-    for name in ("actions", "records", "statements", "objects"):
-        for file in sorted((store.path / name).rglob("*")):
-            if file.is_file():
+    Parameters
+    ----------
+    store : Store
+        All that it holds comes along, but calls of commands.
+    *roots : Run
+        What the bundle is made for.
+    frames : dict of str to bytes
+        By digest: files from outside that come along.
+    image : bytes
+        Archive of the image that all runs used, if it comes along.
+    """
+    held = dict(frames or {})
+    members: Members = {object_name(data): data for data in (*held.values(), *filter(None, [image]))}
+    for part in ("actions", "records", "statements", "objects"):
+        for file in sorted((store.path / part).rglob("*")):
+            if file.is_file() and b'"kind":"invocation"' not in file.read_bytes():
                 members[f"data/{file.relative_to(store.path).as_posix()}"] = file.read_bytes()
-    for run in (root, *runs):
-        products += [_product(run, item) for item in run.outputs]
-    if with_raw:
-        members[object_name(RAW)] = RAW
+    runs = [store.records.record(*name)[0] for name in store.records.iterate_records()]
+    made = {output.digest for run in runs for output in run.outputs}
+    outside = {i.digest: i for run in runs for i in run.inputs if i.digest not in made}
+    images = sorted({(a.image, a.platform) for run in runs for a in (store.action(run.action),)})
+    archive = f"sha256:{hex_of(image)}" if image else None
     description = {
         "type": "clio-bundle",
         "version": 1,
         "digest_algorithm": "sha256",
-        "roots": [root.run],
-        "products": products,
+        "roots": [run.run for run in roots],
+        "products": [_product(store, run, item) for run in runs for item in run.outputs],
         "images": [
-            {"config": "sha256:" + "1" * 64, "platform": "linux/amd64", "archive": None, "stored": False}
+            {"config": config, "platform": platform, "archive": archive, "stored": bool(image)}
+            for config, platform in images
         ],
-        "frames": [
-            {
-                "digest": f"sha256:{hex_of(RAW)}",
-                "data_digest": "fits1:" + "2" * 64,
-                "tag": "BIAS",
-                "name": "MUSE.2017-06-14T10:01:02.345.fits",
-                "size": len(RAW),
-                "arcfile": "MUSE.2017-06-14T10:01:02.345.fits",
-                "kind": "raw",
-                "stored": with_raw,
-                "where": "https://archive.eso.org",
-            }
-        ],
+        "frames": [_frame(item, item.digest in held) for item in outside.values()],
         "created_by": "clio 0.9",
     }
     return Papers(members, description)
 
 
-def _product(run: Run, item: OutputFile) -> dict[str, Any]:
+def _product(store: Store, run: Run, item: OutputFile) -> dict[str, Any]:
     return {
         "run": run.run,
         "tag": item.tag,
         "name": item.name,
         "digest": item.digest,
         "size": item.size,
-        "stored": True,
+        "stored": store.objects.has(item.digest),
+    }
+
+
+def _frame(item: InputFile, is_stored: bool) -> dict[str, Any]:
+    return {
+        "digest": item.digest,
+        "data_digest": item.data_digest,
+        "tag": item.tag,
+        "name": item.name,
+        "size": item.size,
+        "arcfile": item.name if item.name.startswith("MUSE.") else None,
+        "kind": "raw" if item.name.startswith("MUSE.") else "static",
+        "stored": is_stored,
+        "where": "https://archive.eso.org",
     }
