@@ -21,7 +21,7 @@ from pipeline.simulate.night import SimulatedExposure, night
 from pipeline.simulate.statics import write_statics
 from pipeline.simulate.truth import write_truth
 from pipeline.simulate.verify import Cube, read_cube
-from tests.end_to_end.commands import Done, call
+from tests.end_to_end.commands import QUICK, Done, call
 
 AO, EXTENDED = "WFM-AO-N", "WFM-NOAO-E"
 OPTIONS = NightOptions(ifus=(1, 2), exposures=1, modes=(AO, EXTENDED))
@@ -31,11 +31,6 @@ STAGES = ("bias", "flat", "wave", "lsf", "scibasic", "standard", "prep_align")
 SETTINGS = """\
 [image]
 reference = "{image}"
-
-# Fewer lines and points than by default: five times quicker, and good enough here.
-[recipes.muse_lsf]
-line_quality = 5
-lsf_size = 60
 
 # The notch, and both bands of Raman light.
 [recipes.muse_standard]
@@ -80,7 +75,7 @@ def modes(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mode
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(write, wanted))
-    (folder / "clio.toml").write_text(SETTINGS.format(image=image))
+    (folder / "clio.toml").write_text(SETTINGS.format(image=image) + QUICK)
     yield Modes(folder, call("run", *STAGES, "--engine", "bubblewrap", "--json", cwd=folder))
 
 
