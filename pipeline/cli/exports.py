@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from pipeline.reduce import Reduction
 
 
+_OTHER_WAY = {
+    False: "with --down it is told what was made from it",
+    True: "without --down it is told how it was made",
+}
+
+
 def print_export(reduction: "Reduction", digests: tuple[str, ...], form: str, *, down: bool) -> None:
     """Print the lineage of files in a form that others read.
 
@@ -27,11 +33,21 @@ def print_export(reduction: "Reduction", digests: tuple[str, ...], form: str, *,
         `prov-json`, `prov-n`, `ivoa`, `crate` or `json`.
     down : bool
         What was made from them, and not what they were made from.
+
+    Raises
+    ------
+    UsageError
+        There is no run in it.
     """
     from pipeline.exchange import crate, ivoa, lineage_json, prov, provdoc
     from pipeline.exchange.graph import read_graph
 
     graph = read_graph(reduction.store, digests, down=down)
+    if not graph.runs:
+        way = "read" if down else "made"
+        raise UsageError(
+            f"no run of this store {way} {digests[0]}: there is no lineage to tell", _OTHER_WAY[down]
+        )
     match form:
         case "prov-json":
             OUTPUT.line(provdoc.prov_json_text(prov.prov_document(graph)))

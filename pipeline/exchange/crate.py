@@ -333,7 +333,8 @@ def _by_call(graph: Graph) -> dict[str, list[RunReport]]:
 
 def _statement(said: Said, graph: Graph, files: Mapping[str, str]) -> Entity:
     """Describe what a person or a check said of the lineage."""
-    about = [run_id(name) for name in said.about if name in graph.runs]
+    runs = (run for name in said.about for run in graph.runs_of.get(name, ()))
+    about = [run_id(run) for run in dict.fromkeys(runs)]
     about += [file_id(name, files) for name in said.about if name in graph.files]
     return {
         "@id": f"#statement/{said.digest.partition(':')[2]}",

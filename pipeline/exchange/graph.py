@@ -78,6 +78,15 @@ class Graph:
         return {output.digest: output for output in made}
 
     @cached_property
+    def runs_of(self) -> Mapping[str, tuple[str, ...]]:
+        """Ids of its runs, by themselves and by the keys of their actions."""
+        found: dict[str, list[str]] = {}
+        for run, report in self.runs.items():
+            found.setdefault(run, []).append(run)
+            found.setdefault(report.run.action, []).append(run)
+        return {name: tuple(runs) for name, runs in found.items()}
+
+    @cached_property
     def newest(self) -> str:
         """When its newest run ended: RFC 3339, UTC."""
         return max((r.run.ended or r.run.started for r in self.runs.values()), default="")

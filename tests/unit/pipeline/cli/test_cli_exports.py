@@ -81,3 +81,12 @@ def test_a_run_that_made_nothing_has_no_lineage(form: str, clio: Clio, history: 
 
     assert isinstance(refused, UsageError)
     assert "made nothing" in refused.message
+
+
+@pytest.mark.parametrize("form", ["json", "prov-json", "prov-n", "ivoa", "crate"])
+def test_a_frame_from_outside_has_no_lineage_upwards(form: str, clio: Clio, history: History) -> None:
+    refused = clio("trace", history.bias.inputs[0].digest, "--format", form).exception
+
+    assert isinstance(refused, UsageError)
+    assert refused.message.endswith("there is no lineage to tell")
+    assert "--down" in refused.hint

@@ -130,3 +130,12 @@ def test_the_plan_may_be_a_file_that_is_in_the_crate_by_its_digest_too(graph: Gr
     assert (plan["sha256"], plan["name"]) == (digest[7:], "Reduction of MUSE data")
     assert "ComputationalWorkflow" in plan["@type"]
     assert document["@graph"][1]["mainEntity"] == {"@id": "clio-bundle.json"}
+
+
+def test_what_was_said_of_an_action_is_about_its_runs(store: Store, history: History) -> None:
+    said = store.statement("note", {"action": history.flat.action, "reason": "odd", "at": history.flat.ended})
+    found = _by_id(crate(read_graph(store, [history.exposure.outputs[0].digest]), {}))
+
+    told = found[f"#statement/{said.digest[7:]}"]
+    assert (told["name"], told["text"]) == ("note", "odd")
+    assert told["about"] == {"@id": f"#run/{history.flat.run}"}
