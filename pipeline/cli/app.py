@@ -13,6 +13,7 @@ from pipeline.cli import (
     acceptances,
     align,
     audit,
+    bundles,
     calibrations,
     cite,
     config,
@@ -65,6 +66,7 @@ for part in (
     verify,
     audit,
     cite,
+    bundles,
 ):
     part.add_to(app)
 app.add_typer(image.app, name="image")

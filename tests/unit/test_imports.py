@@ -138,6 +138,8 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.audit.places": "asks the store for files that headers name",
     "pipeline.audit.findings": "holds a file against what recorded runs made",
     "pipeline.cite.facts": "reads a lineage into what a paper says of it",
+    "pipeline.bundles": "puts together what the store has of a reduction, for others",
+    "pipeline.bundle_parts": "a part of bundles: finds the files that go in",
     "pipeline.demo": "repeats recorded runs without Clio, to compare",
 }
 """Beside everything under `pipeline.cli`, which answers questions about the store."""
