@@ -56,6 +56,12 @@ class Mark:
         through = f"through {self.through}: " if self.through else ""
         return f"{through}{self.taint.said.words}"
 
+    @property
+    def brief(self) -> str:
+        """Say it beside the thing itself, where what began it stands elsewhere."""
+        through = f" through {self.through}" if self.through else ""
+        return f"tainted{through}: {self.taint.said.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class RunReport:

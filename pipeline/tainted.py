@@ -62,7 +62,7 @@ def repeated(run: Run, store: Store) -> str:
             same = {o.digest for o in run.outputs} == {o.digest for o in earlier.outputs}
             return (
                 f"{run.stage}:{run.unit} came out with the same {'bytes' if same else 'data'} as "
-                f"run {earlier.run}, of which was said: {taints[0].said.words}"
+                f"run {earlier.run}, which is tainted: {taints[0].said.reason}"
             )
     return ""
 

@@ -164,7 +164,7 @@ def _about(report: "RunReport", *, is_first: bool = False) -> Text:
     if report.origin is not None:
         about.append(f"\nimported {report.origin.words}", style="yellow")
     for mark in report.taints:
-        about.append(f"\n{mark.words}", style="red")
+        about.append(f"\n{mark.brief}", style="red")
     for caveat in report.run.caveats if is_first else report.own_caveats:
         about.append(f"\ncaveat: {caveat}", style="yellow")
     for accepted in report.accepted:

@@ -89,7 +89,8 @@ def _file(reduction: "Reduction", path: Path) -> "Subject":
     if content in graph.makers:  # a copy of a product, with another date
         made = next(item for item in graph.makes[graph.makers[content][0]] if item.content == content)
         return _artifact(store, made.digest, str(path))
-    return Subject(TaintKind.FRAME, digest, f"file {path.name}", content=content)
+    found = next((f for f in reduction.scan().frames if f.path.resolve() == path.resolve()), None)
+    return Subject(TaintKind.FRAME, digest, f"{found.tag if found else 'file'} {path.name}", content=content)
 
 
 def _artifact(store: "Store", digest: str, reference: str) -> "Subject":

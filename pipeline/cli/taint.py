@@ -82,7 +82,7 @@ def show_blast(reduction: "Reduction", reference: str, everything: bool, as_json
         OUTPUT.document("clio-blast/1", {"subject": subject_document(subject), **_blast_document(found)})
         return
     if everything or len(found.runs) <= _FEW:
-        OUTPUT.table(("now", "step", "status", "run", "products"), map(_row, found.runs))
+        OUTPUT.table(("now", "step", "run", "products"), map(_row, found.runs))
     else:
         _print_stages(found)
         OUTPUT.say(f"{len(found.runs)} runs; --all lists them")
@@ -250,12 +250,18 @@ def _reached_document(reached: "Reached") -> dict[str, Any]:
 
 def _row(reached: "Reached") -> tuple[str, ...]:
     row = reached.row
-    status = in_words(row.status) if row.purpose == "run" else f"{in_words(row.status)} ({row.purpose})"
-    tainted = " tainted" if reached.taints else ""
     tags = Counter(made.tag for made in reached.products)
     names = ", ".join(tag if count == 1 else f"{count} {tag}" for tag, count in tags.items())
-    now = "*" if reached.is_newest else ""
-    return (now, f"{row.stage}:{row.unit}", f"{status}{tainted}", row.run[:18], names)
+    words = [in_words(row.status)] if row.status != "ok" else []
+    words += [row.purpose] if row.purpose != "run" else []
+    words += ["tainted"] if reached.taints else []
+    about = f" ({', '.join(words)})" if words else ""
+    return (
+        "*" if reached.is_newest else "",
+        f"{row.stage}:{row.unit}",
+        row.run[:18],
+        f"{names}{about}".strip(),
+    )
 
 
 def _print_stages(found: "Blast") -> None:

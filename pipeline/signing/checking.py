@@ -10,7 +10,7 @@ from pipeline.errors import Exit, PipelineError
 from pipeline.signing.attest import ACTION, BUNDLE, RECORD, RUN
 from pipeline.signing.envelope import SUFFIX, Envelope, EnvelopeRefused, read_envelope
 from pipeline.signing.keys import Checked, check
-from pipeline.signing.seals import Seal, differences, seal_file, seal_member
+from pipeline.signing.seals import Seal, differences, likeness, seal_file, seal_member
 from provenance.about import SIGNED
 from provenance.bundle_layout import place_of
 from provenance.digest import digest_file
@@ -20,6 +20,8 @@ from provenance.store import Store
 from provenance.zipped import Zipped, shown
 
 _LARGEST_BYTES = 512 << 20
+_ALIKE = 0.5
+"""Of cards in common, above which a file of another name is taken for the signed one, altered."""
 _MOST = 40
 """Differences that are named."""
 
@@ -143,17 +145,22 @@ def _altered(path: Path, envelope: Envelope) -> Iterator[str]:
     if is_bundle:
         yield from _altered_bundle(path, subjects)
         return
-    named = [seal for seal in subjects if seal.name == path.name] or (subjects if len(subjects) == 1 else [])
-    if not named or not _is_alike(named[0], path):
+    found = seal_file(path)
+    meant = _meant(subjects, found)
+    if meant is None:
         names = ", ".join(shown(seal.name) for seal in subjects[:5])
         yield f"it is not what was signed: the signature is of {names}"
         return
-    yield from list(differences(named[0], seal_file(path)))[:_MOST]
+    yield from list(differences(meant, found))[:_MOST]
 
 
-def _is_alike(seal: Seal, path: Path) -> bool:
-    """Tell whether a file may be the signed one, altered: of its name, or a FITS file where that was one."""
-    return seal.name == path.name or bool(seal.hdus and seal_file(path).hdus)
+def _meant(subjects: list[Seal], found: Seal) -> Seal | None:
+    """Find which of the signed files may be this one, altered: that of its name, else one much like it."""
+    named = next((seal for seal in subjects if seal.name == found.name), None)
+    nearest = max(subjects, key=lambda seal: likeness(seal, found), default=None)
+    if named is not None or nearest is None:
+        return named
+    return nearest if likeness(nearest, found) > _ALIKE else None
 
 
 def _altered_bundle(path: Path, subjects: list[Seal]) -> Iterator[str]:

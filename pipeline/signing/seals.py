@@ -127,6 +127,13 @@ def differences(signed: Seal, found: Seal) -> Iterator[str]:
         yield "its bytes, outside of cards and data" if signed.hdus else "its bytes"
 
 
+def likeness(one: Seal, other: Seal) -> float:
+    """Give how much of the cards of two files is the same, from 0 to 1; 0 for what is no FITS file."""
+    cards = [Counter(card for hdu in seal.hdus for card in hdu.cards) for seal in (one, other)]
+    most = max(count.total() for count in cards)
+    return (cards[0] & cards[1]).total() / most if most else 0.0
+
+
 def _of_hdu(old: HduSeal | None, new: HduSeal | None) -> Iterator[str]:
     if old is None or new is None:
         yield "missing" if new is None else "added"

@@ -52,7 +52,7 @@ def test_a_tainted_run_is_made_again_and_nothing_else_if_it_comes_out_the_same(r
     assert (summary.hits, summary.blocked) == (2, 0)
     (said,) = (remark for remark in summary.remarks if "tainted" in remark)
     assert said.startswith(f"bias:{bias.unit} came out with the same ")
-    assert f"as run {bias.run}, of which was said: run {bias.run} of the thing is tainted" in said
+    assert said.endswith(f"as run {bias.run}, which is tainted: it is bad")
     assert reduced.run(*STAGES).hits == 3
 
 

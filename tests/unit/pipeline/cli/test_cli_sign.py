@@ -221,6 +221,17 @@ def test_a_signature_of_another_file_is_refused(
     assert verdict(clio(*words), 7)["altered"] == ["it is not what was signed: the signature is of CUBE.fits"]
 
 
+def test_a_renamed_file_that_was_altered_is_compared_with_the_one_it_is_like(
+    clio: Clio, keys: Path, allowed: Path, cube: Path, tmp_path: Path
+) -> None:
+    clio("sign", cube, "--key", keys / "ann")
+    other = tmp_path / "renamed.fits"
+    other.write_bytes(fits(pixel=8))
+    words = ("verify", other, "--signature", f"{cube}.dsse.json", "--allowed-signers", allowed, "--json")
+
+    assert verdict(clio(*words), 7)["altered"] == ["HDU 1 DATA: its data"]
+
+
 def test_a_statement_that_was_edited_does_not_hold(clio: Clio, keys: Path, allowed: Path, cube: Path) -> None:
     import base64
 

@@ -94,7 +94,7 @@ def test_a_frame_no_run_has_read_yet_can_be_tainted(clio: Clio, history: History
 
     (one,) = document(clio("taint", path, "--reason", "light leak", "--json"))["taints"]
 
-    assert (one["kind"], one["name"], one["reached_runs"]) == ("frame", f"file {path.name}", 0)
+    assert (one["kind"], one["name"], one["reached_runs"]) == ("frame", f"BIAS {path.name}", 0)
     assert one["data_digest"].startswith("fits1:")
 
 
@@ -172,7 +172,9 @@ def test_trace_shows_taints_up_and_down(clio: Clio, history: History) -> None:
     clio("taint", BIAS, "--reason", "bad disk")
     made = history.exposure.outputs[0].digest
 
-    assert "is tainted: bad disk" in words(clio("trace", made))
+    tree = words(clio("trace", made))
+    assert "tainted: bad disk" in tree
+    assert f"tainted through MASTER_BIAS {history.bias.outputs[0].digest[7:19]} of {BIAS}: bad disk" in tree
     found = document(clio("trace", made, "--json"))
     assert all(run["taints"] for run in found["runs"])
     bias = next(item for item in found["artifacts"] if item["digest"] == history.bias.outputs[0].digest)
