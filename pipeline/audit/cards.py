@@ -5,6 +5,7 @@ the comments matter (the recipes write the default of a parameter there), and ha
 it was made.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,14 @@ from typing import IO
 
 from pipeline.errors import FitsError
 from pipeline.fitsfile import BLOCK, Value, data_size, open_stream, parse_card, parse_token, reason
+from pipeline.packing import packing_of
 
 _LARGEST_HEADER = 4000 * BLOCK
 _MOST_HDUS = 5000
 _CHUNK = 364 * BLOCK
 _WIDTH = 80
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "?")
+"""What no header may hold, and no terminal should be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ def read_headers(path: Path, most: int = _MOST_HDUS) -> Headers:
     found: list[tuple[FullCard, ...]] = []
     with open_stream(path) as stream:
         try:
-            for cards in _walk(stream, path):
+            size = None if packing_of(path) else os.fstat(stream.fileno()).st_size
+            for cards in _walk(stream, path, size):
                 found.append(cards)
                 if len(found) >= most:
                     break
@@ -82,10 +87,10 @@ def read_headers(path: Path, most: int = _MOST_HDUS) -> Headers:
 
 def read_cards(raw: bytes) -> tuple[FullCard, ...]:
     """Read the cards of a header up to END; long strings are put together."""
-    return tuple(_joined(raw.decode("latin-1")))
+    return tuple(_joined(raw.decode("latin-1").translate(_CONTROLS)))
 
 
-def _walk(stream: IO[bytes], path: Path) -> Iterator[tuple[FullCard, ...]]:
+def _walk(stream: IO[bytes], path: Path, end: int | None) -> Iterator[tuple[FullCard, ...]]:
     index = 0
     while raw := _read_header(stream, path, index):
         cards = read_cards(raw)
@@ -93,7 +98,7 @@ def _walk(stream: IO[bytes], path: Path) -> Iterator[tuple[FullCard, ...]]:
         if not _ends(bytearray(raw)) or len(raw) % BLOCK:
             raise FitsError(f"truncated: the header of HDU {index} is cut")
         sizes = {card.keyword: card.value for card in reversed(cards)}
-        missing = _skip(stream, data_size(sizes, path, index))
+        missing = _skip(stream, data_size(sizes, path, index), end)
         if missing:
             raise FitsError(f"truncated: {missing} bytes are missing from the data of HDU {index}")
         index += 1
@@ -123,8 +128,12 @@ def _ends(raw: bytearray) -> bool:
     return position >= 0 and position % _WIDTH == 0
 
 
-def _skip(stream: IO[bytes], size: int) -> int:
-    """Read over data; gives how many bytes of it are not there."""
+def _skip(stream: IO[bytes], size: int, end: int | None) -> int:
+    """Go over data, reading a packed file, whose end is not known; gives what is not there, in bytes."""
+    if end is not None:
+        there = min(size, end - stream.tell())
+        stream.seek(there, os.SEEK_CUR)
+        return size - there
     while size > 0 and (chunk := stream.read(min(_CHUNK, size))):
         size -= len(chunk)
     return size

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pipeline import keywords as kw
 from pipeline.audit.cards import FullCard
 
-_RECORD = re.compile(r"ESO PRO REC(\d+) (.+)")
-_USED = re.compile(r"(RAW|CAL)(\d+) (NAME|CATG|DATAMD5)")
-_PARAMETER = re.compile(r"PARAM(\d+) (NAME|VALUE)")
-_SOURCE = re.compile(r"PROV(\d+)")
-_PROGRAMME = re.compile(r"PROGID(\d+)")
+_RECORD = re.compile(r"ESO PRO REC(\d{1,4}) (.+)")
+_USED = re.compile(r"(RAW|CAL)(\d{1,6}) (NAME|CATG|DATAMD5)")
+_PARAMETER = re.compile(r"PARAM(\d{1,4}) (NAME|VALUE)")
+_SOURCE = re.compile(r"PROV(\d{1,6})")
+_PROGRAMME = re.compile(r"PROGID(\d{1,4})")
+_SHOWN = 5
 _DEFAULT = re.compile(r"Default: *(.*)", re.DOTALL)
 
 
@@ -283,7 +284,9 @@ def _parameter(name: str, card: FullCard) -> ParameterClaim:
 def _gaps(number: int, word: str, there: list[int]) -> Iterator[str]:
     missing = sorted(set(range(1, max(there, default=0) + 1)) - set(there))
     if missing:
-        yield f"REC{number} goes up to {word}{max(there)} without {', '.join(f'{word}{n}' for n in missing)}"
+        named = ", ".join(f"{word}{n}" for n in missing[:_SHOWN])
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        yield f"REC{number} goes up to {word}{max(there)} without {named}{more}"
 
 
 def _told(recipes: tuple[RecipeClaim, ...]) -> list[tuple[int, str, str]]:

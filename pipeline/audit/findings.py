@@ -18,11 +18,11 @@ from pipeline.audit.claims import (
 from pipeline.audit.evidence import FITS_AS_ESOREX, FITS_UNKNOWN, FITS_WHOLE, Evidence, look_at
 from pipeline.audit.places import Candidate, Places
 from pipeline.audit.remarks import Remark, remarks
-from pipeline.errors import FitsError
+from pipeline.errors import FitsError, UsageError
 from pipeline.fitsdigest import FileDigest
 from pipeline.image import RecipeParameter
 from pipeline.modes import mode_of
-from pipeline.parameters import default_of, spell
+from pipeline.parameters import default_of, effective, spell
 from pipeline.volatile import VOLATILE
 from provenance.errors import ProvenanceError
 from provenance.model import Action, OutputFile, Run
@@ -67,6 +67,7 @@ class FoundParameter:
     """In the one spelling of its type, if the image knows it; else as in the header."""
     is_there: bool | None
     """Whether the image's recipe has it; None without an image."""
+    standing: Standing
 
     @property
     def is_changed(self) -> bool | None:
@@ -125,6 +126,31 @@ class InStore:
 
 
 @dataclass(frozen=True, slots=True)
+class _Record:
+    """What the store recorded of the run that made a file."""
+
+    by: str
+    """As of `InStore`."""
+    run: Run
+    action: Action
+
+    def has_recipe(self, recipe: str) -> bool:
+        """Whether it is the recipe that ran."""
+        return self.action.recipe == recipe
+
+    def has_value(self, claim: ParameterClaim) -> bool:
+        """Whether a parameter had that value."""
+        values = {name.rpartition(".")[2]: value for name, value in self.action.parameters}
+        return plain(values.get(claim.name, "")) == plain(claim.value)
+
+    def has_input(self, claim: InputClaim, candidates: tuple[Candidate, ...]) -> bool:
+        """Whether it read a file of that tag and name, or of the data that were found for it."""
+        ours = [item for item in self.run.inputs if item.tag == claim.tag]
+        data = {candidate.data_digest for candidate in candidates if not candidate.against}
+        return any(item.name == claim.archive_name or item.data_digest in data - {None} for item in ours)
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What is known of a file."""
 
@@ -165,14 +191,24 @@ def examine(path: Path, places: Places, parameters: Known | None = None) -> Find
     claims = read_claims(headers.hdus)
     evidence, fault = _evidence(path, headers)
     known = _known(places.store, evidence, claims, path)
-    standing = Standing.PROVEN if known and known.is_product else Standing.CLAIMED
-    recipes = tuple(_recipe(claim, claims, places, parameters, standing, path) for claim in claims.recipes)
+    doubt = _doubt(places.store, known)
+    standing = Standing.PROVEN if known and known.is_product and not doubt else Standing.CLAIMED
+    record = _record(places.store, known) if standing is Standing.PROVEN else None
+    recipes = tuple(
+        _recipe(claim, places, parameters, record if claim is claims.last else None, path)
+        for claim in claims.recipes
+    )
     said = [*remarks(claims, evidence)]
     if fault:
         said.insert(0, Remark("damaged", True, f"the file is {fault}"))
     said += _of_candidates(claims, recipes)
+    said += _of_parameters(recipes, parameters)
     said += _of_record(places.store, known, claims)
-    facts = tuple(_facts(claims, evidence, known, fault, has_store=places.store is not None))
+    if doubt:
+        said.append(Remark("doubt", False, f"run {known.run if known else ''} is not believed: {doubt}"))
+    facts = tuple(
+        _facts(claims, evidence, known, fault, standing=standing, has_store=places.store is not None)
+    )
     return Finding(path, _kind(claims), claims, evidence, known, recipes, facts, tuple(dict.fromkeys(said)))
 
 
@@ -243,6 +279,21 @@ def _of_same_data(store: Store, digests: FileDigest, claims: FileClaims, path: P
     return None
 
 
+def _record(store: Store | None, known: InStore | None) -> _Record | None:
+    if store is None or known is None or not known.is_product:
+        return None
+    run = store.run(known.run)
+    return _Record(known.by, run, store.action(run.action))
+
+
+def _doubt(store: Store | None, known: InStore | None) -> str:
+    """Say why the record of a run is not believed: it was imported and not verified, or is tainted."""
+    if store is None or known is None or not known.is_product:
+        return ""
+    run, tainted = store.run(known.run), store.tainted
+    return store.imports.doubt(run) or (tainted.doubt(run) if tainted else "")
+
+
 def _output(store: Store, run: str, digest: str) -> OutputFile | None:
     try:
         return next((o for o in store.run(run).outputs if o.digest == digest), None)
@@ -280,41 +331,39 @@ def _parameters_of_record(last: RecipeClaim, action: Action, run: Run) -> Iterat
 
 
 def _recipe(
-    claim: RecipeClaim,
-    claims: FileClaims,
-    places: Places,
-    parameters: Known | None,
-    standing: Standing,
-    path: Path,
+    claim: RecipeClaim, places: Places, parameters: Known | None, record: _Record | None, path: Path
 ) -> FoundRecipe:
     declared = parameters(claim.recipe) if parameters else None
     by_option = {p.option: p for p in declared or ()}
-    known = tuple(_parameter(item, by_option, parameters is not None) for item in claim.parameters)
+    if record is not None and not record.has_recipe(claim.recipe):
+        record = None
+    known = tuple(_parameter(item, by_option, parameters is not None, record) for item in claim.parameters)
     named = {item.name for item in claim.parameters}
     missing = tuple(option for option in by_option if option not in named) if claim.parameters else ()
-    is_last = claim is claims.last
-    at = standing if is_last else Standing.CLAIMED
     itself = frozenset({path.resolve()})
-    inputs = tuple(_input(item, places.find(item, but=itself), at, places) for item in claim.inputs)
-    return FoundRecipe(claim, at, known, inputs, missing)
+    inputs = tuple(_input(item, places.find(item, but=itself), record, places) for item in claim.inputs)
+    return FoundRecipe(claim, Standing.PROVEN if record else Standing.CLAIMED, known, inputs, missing)
 
 
 def _parameter(
-    claim: ParameterClaim, declared: dict[str, RecipeParameter], has_image: bool
+    claim: ParameterClaim, declared: dict[str, RecipeParameter], has_image: bool, record: _Record | None
 ) -> FoundParameter:
+    standing = Standing.PROVEN if record and record.has_value(claim) else Standing.CLAIMED
     parameter = declared.get(claim.name)
     if parameter is None:
-        return FoundParameter(claim, None, claim.value, False if has_image else None)
+        return FoundParameter(claim, None, claim.value, False if has_image else None, standing)
     try:
         value = spell(parameter, claim.value.strip("'"))
     except ValueError:
         value = claim.value
-    return FoundParameter(claim, default_of(parameter), value, True)
+    return FoundParameter(claim, default_of(parameter), value, True, standing)
 
 
 def _input(
-    claim: InputClaim, candidates: tuple[Candidate, ...], standing: Standing, places: Places
+    claim: InputClaim, candidates: tuple[Candidate, ...], record: _Record | None, places: Places
 ) -> FoundInput:
+    is_recorded = record is not None and (record.by != "data units" or record.has_input(claim, candidates))
+    standing = Standing.PROVEN if is_recorded else Standing.CLAIMED
     good = [candidate for candidate in candidates if not candidate.against]
     if not good:
         where = [*(["the store"] if places.store else []), *(["the folders"] if places.folders else [])]
@@ -326,6 +375,19 @@ def _input(
     known = ", known to the store" if best.run else ""
     several = f", and {len(good) - 1} more" if len(good) > 1 else ""
     return FoundInput(claim, standing, f"found by {' and '.join(best.by)}{known}{several}", candidates)
+
+
+def _of_parameters(recipes: tuple[FoundRecipe, ...], parameters: Known | None) -> Iterator[Remark]:
+    """Name values that the image's recipe would refuse: another version may have taken them."""
+    for recipe in recipes:
+        declared = parameters(recipe.claim.recipe) if parameters else None
+        for parameter in recipe.parameters:
+            if not declared or not parameter.is_there:
+                continue
+            try:
+                effective(recipe.claim.recipe, declared, ((parameter.claim.name, parameter.value),))
+            except UsageError as error:
+                yield Remark("refused-value", False, f"{error.message}, of the recipe in the image")
 
 
 def _of_candidates(claims: FileClaims, recipes: tuple[FoundRecipe, ...]) -> Iterator[Remark]:
@@ -372,20 +434,26 @@ def _first_header(path: Path) -> dict[str, object]:
 
 
 def _facts(
-    claims: FileClaims, evidence: Evidence | None, known: InStore | None, fault: str, *, has_store: bool
+    claims: FileClaims,
+    evidence: Evidence | None,
+    known: InStore | None,
+    fault: str,
+    *,
+    standing: Standing,
+    has_store: bool,
 ) -> Iterator[Fact]:
     if known is not None and known.is_product:
         same = {"bytes": "its bytes", "data digest": "its data digest", "data units": "all its data units"}
-        yield Fact("made by", f"run {known.run}", Standing.PROVEN, f"the store has {same[known.by]}")
+        yield Fact("made by", f"run {known.run}", standing, f"the store has {same[known.by]}")
     elif known is not None:
         yield Fact("read by", f"run {known.run}", Standing.PROVEN, "the store's runs read this file")
+    elif has_store:
+        yield Fact("made by", "no run of the store", Standing.UNKNOWN, "it knows neither bytes nor data")
     else:
-        yield Fact(
-            "made by", "no run of the store", Standing.UNKNOWN, "neither bytes nor data are known to it"
-        )
+        yield Fact("made by", "", Standing.UNKNOWN, "there is no store to ask")
     last = claims.last
     if last is not None:
-        stands = Standing.PROVEN if known and known.is_product else Standing.CLAIMED
+        stands = standing if known is None or known.by != "data units" else Standing.CLAIMED
         yield Fact("recipe", last.recipe, stands, f"{last.pipeline} {last.library}".strip())
     elif known is None or not known.is_product:
         yield Fact("recipe", "", Standing.UNKNOWN, "no header has ESO PRO RECn")

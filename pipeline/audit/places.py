@@ -23,6 +23,7 @@ from provenance.store import Store
 
 _ENDINGS = tuple(suffix.lower() for suffix in SUFFIXES)
 _DIGITS = re.compile(r"_([0-9a-f]{12})\.fits$")
+_BY_DIGITS = "digits of its name"
 _MOST_LOOKED_AT = 500
 """Products of a tag whose headers are read for a DATAMD5, the newest."""
 
@@ -83,6 +84,7 @@ class Places:
         self.folders = folders
         self.store = store
         self._beside = beside
+        self._computed: dict[Path, tuple[str | None, str | None]] = {}
 
     @cached_property
     def files(self) -> tuple[Seen, ...]:
@@ -130,6 +132,9 @@ class Places:
             asked.append((kw.DATAMD5, claim.datamd5))
         by: dict[Path, list[str]] = defaultdict(list)
         items = {}
+        for item in self._of_digits(claim):
+            by[item.path].append(_BY_DIGITS)
+            items[item.path] = item
         for key in asked:
             for item in self._index.get(key, ()) if key[1] else ():
                 by[item.path].append(key[0])
@@ -139,6 +144,19 @@ class Places:
             for path, ways in by.items()
             if kw.DATAMD5 in ways or items[path].tag in ("", claim.tag) or items[path].claims.recipes
         )
+
+    def _of_digits(self, claim: InputClaim) -> list[Seen]:
+        """Find files whose data digest begins with the digits in a name: so Clio names what recipes read."""
+        digits = _DIGITS.search(claim.archive_name)
+        if digits is None:
+            return []
+        alike = [item for item in self.files if item.tag == claim.tag]
+        return [item for item in alike if self._data_digest(item.path).startswith(f"fits1:{digits[1]}")]
+
+    def _data_digest(self, path: Path) -> str:
+        if path not in self._computed:
+            self._computed[path] = self._digests(path)
+        return self._computed[path][1] or ""
 
     def _known(self, item: "_Found", claim: InputClaim) -> Candidate:
         """Ask the store whether it knows a file that was found."""
@@ -150,16 +168,16 @@ class Places:
         return Candidate(item.path, item.by, item.against, digest, data, run, item.is_product)
 
     def _digests(self, path: Path) -> tuple[str | None, str | None]:
-        assert self.store is not None
         try:
             status = path.stat()
-            known = self.store.memo(status)
+            known = self.store.memo(status) if self.store is not None else None
             if known is not None and known.data_digest is not None:
                 return known.digest, known.data_digest
             found = digest_file(path)
         except (OSError, FitsError):
             return None, None
-        self.store.memoize(status, found.digest, found.data_digest)
+        if self.store is not None:
+            self.store.memoize(status, found.digest, found.data_digest)
         return found.digest, found.data_digest
 
     # In the store
@@ -175,7 +193,7 @@ class Places:
         digits = _DIGITS.search(claim.archive_name)
         if digits and not found:
             found += [
-                self._stored(item, ("digits of its name",), claim)
+                self._stored(item, (_BY_DIGITS,), claim)
                 for item in self.store.products_of(claim.tag, _MOST_LOOKED_AT)
                 if (item.data_digest or "").startswith(f"fits1:{digits[1]}")
             ]

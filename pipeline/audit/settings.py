@@ -230,6 +230,11 @@ def settings_for(
         pipelines=tuple(dict.fromkeys(c.pipeline for c in claims.recipes if c.pipeline)),
     )
     _Follower(draft, places, parameters, stage).take(claims, finding.path)
+    for keyword, name in claims.sources:
+        if name.startswith("MUSE."):
+            claim = InputClaim(keyword, name, "OBJECT")
+            best = next((c for c in places.find(claim) if not c.against and c.path), None)
+            draft.raw.setdefault(claim.archive_name, Wanted(claim, keyword, best.path if best else None))
     _guess(draft, claims, stage, version)
     return draft
 
@@ -402,7 +407,7 @@ def _shown(path: Path | None, folder: Path) -> Path:
 
 def _comment(text: str) -> list[str]:
     return textwrap.wrap(
-        " ".join(text.split()),
+        " ".join("".join(c if c.isprintable() else " " for c in text).split()),
         _WIDTH,
         initial_indent="# ",
         subsequent_indent="#   ",

@@ -149,7 +149,7 @@ def _recipe_document(recipe: "FoundRecipe") -> dict[str, Any]:
                 "image_default": p.default,
                 "is_in_image": p.is_there,
                 "is_changed": p.is_changed,
-                "standing": recipe.standing.value,
+                "standing": p.standing.value,
             }
             for p in recipe.parameters
         ],

@@ -69,6 +69,8 @@ def test_an_edited_card_is_found_by_the_data(clio: Clio, reduced: Workspace) -> 
     assert not found["known"]["is_but_for_names"]
     told = [remark["text"] for remark in found["remarks"] if remark["contradiction"]]
     assert any("the header says combine = average" in text for text in told)
+    standings = {p["name"]: p["standing"] for p in found["recipes"][0]["parameters"]}
+    assert (standings["combine"], standings["order"]) == ("claimed", "proven")
 
 
 def test_without_a_workspace_the_header_is_read(clio: Clio, reduced: Workspace) -> None:
