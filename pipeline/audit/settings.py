@@ -16,7 +16,7 @@ from pipeline.image import RecipeParameter
 from pipeline.model import Stage
 from pipeline.modes import mode_of
 from pipeline.parameters import default_of, spell
-from pipeline.recipes import RECIPES, STAGES, in_mode
+from pipeline.recipes import ALIGNMENT_FILTER, RECIPES, STAGES, in_mode
 from pipeline.structure import STATICS
 from pipeline.tags import RAW_TAGS
 
@@ -27,6 +27,13 @@ _MADE_AND_STATIC = frozenset({"SKY_LINES", "SKY_MASK"})
 
 _MAKER = {expected.tag: row.recipe for row in STAGES.values() for expected in row.outputs}
 """Recipe of the workflow that makes a calibration."""
+_POSTPROCESSING = (Stage.SCIPOST, Stage.SCIPOST_PEREXPO)
+_POSTPROCESSED_FOR = {
+    "muse_exp_align": Stage.PREP_ALIGN,
+    "clio_align": Stage.PREP_ALIGN,
+    "muse_exp_combine": Stage.SCIPOST_PEREXPO,
+}
+"""Stage of a call of muse_scipost, by the recipe that read what it made."""
 _CALIBRATORS = frozenset({"BIAS", "DARK", "FLAT", "ARC", "SKYFLAT", "STD"})
 
 _STAGE_OF = {
@@ -85,6 +92,7 @@ class Draft:
     tags: set[str] = field(default_factory=set)
     """Of everything that was read."""
     guesses: list[str] = field(default_factory=list)
+    alignment_filter: str = ALIGNMENT_FILTER
     asks_for_filters: bool = False
     """Whether images in a filter of a FILTER_LIST were asked for."""
 
@@ -175,6 +183,8 @@ class Draft:
         yield f"dark = {toml_value('MASTER_DARK' in self.tags)}"
         if self.calls & {"muse_scipost", "muse_exp_combine"}:
             yield f"offset_list = {toml_value('OFFSET_LIST' in self.tags)}"
+        if self.alignment_filter != ALIGNMENT_FILTER:
+            yield f"filter_for_alignment = {toml_value(self.alignment_filter)}"
 
     def _recipes(self) -> Iterator[list[str]]:
         for stage in Stage:
@@ -229,7 +239,7 @@ def settings_for(
         image=image,
         pipelines=tuple(dict.fromkeys(c.pipeline for c in claims.recipes if c.pipeline)),
     )
-    _Follower(draft, places, parameters, stage).take(claims, finding.path)
+    _Follower(draft, places, parameters, stage).take(claims, finding.path, "")
     for keyword, name in claims.sources:
         if name.startswith("MUSE."):
             claim = InputClaim(keyword, name, "OBJECT")
@@ -249,14 +259,25 @@ class _Follower:
         self._stage = stage
         self._done: set[Path] = set()
 
-    def take(self, claims: FileClaims, path: Path) -> None:
-        """Take in what a product's header says, and follow the products it names."""
+    def take(self, claims: FileClaims, path: Path, reader: str) -> None:
+        """Take in what a product's header says, and follow the products it names.
+
+        Parameters
+        ----------
+        claims : FileClaims
+            Its header.
+        path : Path
+            Where it lies; none is taken twice.
+        reader : str
+            The recipe that read it; empty for the product that is asked about.
+        """
         if path.resolve() in self._done:
             return
         self._done.add(path.resolve())
-        for claim in claims.recipes:
+        readers = [*(claim.recipe for claim in claims.recipes[1:]), reader]
+        for claim, by in zip(claims.recipes, readers, strict=True):
             self._draft.calls.add(claim.recipe)
-            self._take_parameters(claim)
+            self._take_parameters(claim, self._stage_of(claim.recipe, by))
             self._take_ifu(claim, claims)
             for item in claim.inputs:
                 self._draft.tags.add(item.tag)
@@ -270,7 +291,7 @@ class _Follower:
         elif item.tag in STATICS and not self._is_made(item, best):
             self._draft.statics.setdefault(f"{item.tag} {item.name}", wanted)
         elif best is not None and best.path is not None and (seen := self._places.seen(best.path)):
-            self.take(seen.claims, best.path)
+            self.take(seen.claims, best.path, claim.recipe)
         elif claim is claims.last or not item.is_raw:
             # How the first input was made, the chain itself says.
             self._draft.products.setdefault(f"{item.tag} {item.name}", wanted)
@@ -288,22 +309,28 @@ class _Follower:
             # All were made in one call, which this product alone does not show.
             self._draft.is_of_all_ifus = True
 
-    def _take_parameters(self, claim: RecipeClaim) -> None:
-        stage = _STAGE_OF.get(claim.recipe)
-        if stage is Stage.SCIPOST and self._stage is Stage.SCIPOST_PEREXPO:
-            stage = self._stage
+    def _stage_of(self, recipe: str, reader: str) -> Stage | None:
+        """Say which stage a call was, where several call the recipe, by who read what it made."""
+        stage = _STAGE_OF.get(recipe)
+        if stage is not Stage.SCIPOST:
+            return stage
+        return _POSTPROCESSED_FOR.get(reader, self._stage if self._stage in _POSTPROCESSING else stage)
+
+    def _take_parameters(self, claim: RecipeClaim, stage: Stage | None) -> None:
         if stage is None:
             self._draft.guesses.append(
                 f"UNKNOWN: no stage of clio calls {claim.recipe or 'the recipe that is not named'}"
             )
             return
+        if stage is Stage.PREP_ALIGN:
+            self._draft.alignment_filter = claim.value("filter") or self._draft.alignment_filter
         row = in_mode(STAGES[stage], self._draft.mode)
         known = {p.option: p for p in (self._parameters(claim.recipe) if self._parameters else None) or ()}
         lines = self._draft.parameters.setdefault(stage, {})
         for item in claim.parameters:
             if item.name in OURS:
                 continue
-            if item.name in row.fixed and stage is not Stage.SCIPOST:
+            if item.name in row.fixed:
                 continue
             line = _line(item.name, item.value, item.default, item.is_changed, known, dict(row.parameters))
             if line is not None:
