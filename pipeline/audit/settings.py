@@ -275,7 +275,7 @@ class _Follower:
             return
         self._done.add(path.resolve())
         readers = [*(claim.recipe for claim in claims.recipes[1:]), reader]
-        for claim, by in zip(claims.recipes, readers, strict=True):
+        for claim, by in zip(claims.recipes, readers, strict=False):
             self._draft.calls.add(claim.recipe)
             self._take_parameters(claim, self._stage_of(claim.recipe, by))
             self._take_ifu(claim, claims)

@@ -1,0 +1,126 @@
+"""Settings out of headers: what is known is set, what is not is said, and the file is always right."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import primary, write_raw
+from fakes import parameters_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.audit.cards import FullCard, read_cards
+from pipeline.audit.claims import read_claims
+from pipeline.audit.findings import Finding, examine
+from pipeline.audit.places import Places
+from pipeline.audit.remarks import remarks
+from pipeline.audit.settings import settings_for
+from pipeline.config import check_document
+
+SCIPOST: dict[str, Any] = {
+    "ESO PRO CATG": "DATACUBE_FINAL",
+    "ESO INS MODE": "WFM-AO-N",
+    "ESO PRO REC1 ID": "muse_scipost",
+    "ESO PRO REC1 PIPE ID": "muse/1.6.4",
+    "ESO PRO REC1 RAW1 NAME": "PIXTABLE_OBJECT_0001-01.fits",
+    "ESO PRO REC1 RAW1 CATG": "PIXTABLE_OBJECT",
+    "ESO PRO REC1 CAL1 NAME": "STD_RESPONSE_0001.fits",
+    "ESO PRO REC1 CAL1 CATG": "STD_RESPONSE",
+    "ESO PRO REC1 CAL1 DATAMD5": "0" * 32,
+    "ESO PRO REC1 PARAM1 NAME": "skymethod",
+    "ESO PRO REC1 PARAM1 VALUE": "none",
+    "ESO PRO REC1 PARAM2 NAME": "gone",
+    "ESO PRO REC1 PARAM2 VALUE": "7",
+    "ESO PRO REC1 PARAM3 NAME": "filter",
+    "ESO PRO REC1 PARAM3 VALUE": "white,Johnson_V",
+}
+
+
+def examined(path: Path, cards: dict[str, Any], *folders: Path) -> tuple[Finding, Places]:
+    path.write_bytes(primary(cards))
+    places = Places(folders)
+    return examine(path, places, parameters_of), places
+
+
+def written(path: Path, cards: dict[str, Any], *folders: Path) -> str:
+    finding, places = examined(path, cards, *folders)
+    return settings_for(finding, places, parameters_of, None, "2.8.7").text(path.parent)
+
+
+def document(text: str) -> dict[str, Any]:
+    found = tomllib.loads(text)
+    assert check_document(text, found)[1] == ()
+    return found
+
+
+def test_what_is_not_known_is_said(tmp_path: Path) -> None:
+    text = written(tmp_path / "cube.fits", SCIPOST)
+
+    flat = " ".join(text.replace("#", "").split())
+    assert "GUESS: made with muse/1.6.4, and this image has muse/2.8.7" in flat
+    assert "UNKNOWN: how PIXTABLE_OBJECT PIXTABLE_OBJECT_0001-01.fits was made" in flat
+    assert f"UNKNOWN: how STD_RESPONSE STD_RESPONSE_0001.fits (DATAMD5 {'0' * 32}) was made" in flat
+    assert "GUESS: left out: gone = 7, which the recipe of this image does not have" in flat
+    assert "UNKNOWN which, needed too: OBJECT" in flat
+    found = document(text)
+    assert found["data"]["mode"] == "WFM-AO-N"
+    assert found["override"][0]["where"] == {"stage": "scipost"}
+    assert found["override"][0]["recipes"]["muse_scipost"] == {
+        "skymethod": "none",
+        "filter": "white,Johnson_V",
+    }
+
+
+def test_sources_of_phase_3_are_needed(tmp_path: Path) -> None:
+    raw = write_raw(tmp_path / "raw", "OBJECT", 61056.1)
+    cards = {"PROCSOFT": "muse/2.4", "PROV1": raw.name, "PROV2": "MUSE.2017-01-01T00:00:00.000.fits"}
+
+    text = written(tmp_path / "p3.fits", cards, tmp_path / "raw")
+    assert document(text)["data"]["raw"] == [f"raw/{raw.name}", "raw"]
+    assert "# needed: OBJECT MUSE.2017-01-01T00:00:00.000.fits (read by PROV2)" in text
+    assert "UNKNOWN: no header names a recipe" in text
+
+
+def test_nothing_of_a_header_escapes_into_the_settings(tmp_path: Path) -> None:
+    """A name in a header is text, whatever stands in it."""
+    hostile = 'x"]\n[clio]\nstore = "/etc" #'
+    cards = SCIPOST | {
+        "ESO PRO REC1 PARAM3 VALUE": hostile.replace("\n", "\x0a"),
+        "ESO PRO REC1 CAL1 NAME": hostile,
+    }
+
+    assert "clio" not in document(written(tmp_path / "cube.fits", cards))
+
+
+@pytest.mark.parametrize("value", ["seven", "1e400", "-"])
+def test_values_that_are_none_are_left_out(tmp_path: Path, value: str) -> None:
+    cards = SCIPOST | {"ESO PRO REC1 PARAM1 NAME": "lambdamin", "ESO PRO REC1 PARAM1 VALUE": value}
+
+    text = written(tmp_path / "cube.fits", cards)
+    assert f"GUESS: left out: lambdamin = {value}" in text
+    document(text)
+
+
+_WORDS = st.sampled_from(
+    ["ID", "PIPE ID", "RAW1 NAME", "RAW1 CATG", "CAL99999 NAME", "PARAM1 NAME", "PARAM1 VALUE", "PARAM7 NAME"]
+)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), _WORDS, st.text(max_size=12)), max_size=12), st.text(max_size=8)
+)
+def test_claims_of_any_cards_can_be_read_and_judged(rows: list[tuple[int, str, str]], comment: str) -> None:
+    cards = tuple(
+        FullCard(f"ESO PRO REC{n} {word}", "'" + value.replace("'", "''") + "'", comment)
+        for n, word, value in rows
+    )
+
+    for remark in remarks(read_claims((cards,))):
+        assert remark.text
+
+
+@given(st.binary(max_size=400))
+def test_cards_of_any_bytes_can_be_read(raw: bytes) -> None:
+    for card in read_cards(raw):
+        assert (card.token + card.comment + card.keyword).isprintable() or not raw.isascii()
