@@ -22,9 +22,11 @@ class Evidence:
     has_data: bool
     """Whether any HDU holds data; headers alone are kept for the record, by some."""
     sums: int = 0
-    """HDUs with DATASUM or CHECKSUM."""
+    """HDUs whose DATASUM or CHECKSUM was checked."""
     md5: str = ""
     """How DATAMD5 of the header fits; one of the words below, empty if there is none."""
+    is_packed: bool = False
+    """Whether its sums were not checked, as they are of the bytes before packing."""
 
 
 FITS_AS_ESOREX = "as esorex computes it"
@@ -46,9 +48,12 @@ def look_at(path: Path) -> Evidence:
     hdus = read_hdus(path)
     has_data = any(hdu.data_size for hdu in hdus)
     digests = digest_file(path, verify=True, hdus=hdus)
+    # Sums are of the bytes before packing, and `digest_file` checks none of a packed file.
+    is_packed_ = bool(packing_of(path)) or any(is_packed(hdu) for hdu in hdus)
     sums = sum(any(key in hdu.header for key in ("DATASUM", kw.CHECKSUM)) for hdu in hdus)
     claimed = str(hdus[0].header.get(kw.DATAMD5) or "")
-    return Evidence(digests, has_data, sums, _judged(claimed, path, hdus, has_data) if claimed else "")
+    md5 = _judged(claimed, path, hdus, has_data) if claimed else ""
+    return Evidence(digests, has_data, 0 if is_packed_ else sums, md5, is_packed_)
 
 
 def datamd5(path: Path, hdus: tuple[Hdu, ...]) -> str:
@@ -78,8 +83,8 @@ def datamd5(path: Path, hdus: tuple[Hdu, ...]) -> str:
 def _judged(claimed: str, path: Path, hdus: tuple[Hdu, ...], has_data: bool) -> str:
     if claimed == UNFINISHED:
         return FITS_NOT
-    if any(is_packed(hdu) for hdu in hdus) or packing_of(path):
-        return FITS_UNKNOWN  # it is of the data before they were packed
+    if any(is_packed(hdu) for hdu in hdus):
+        return FITS_UNKNOWN  # it is of the tiles before they were packed
     if not has_data:
         return FITS_EMPTY if claimed == EMPTY_MD5 else FITS_UNKNOWN
     if claimed == datamd5(path, hdus):

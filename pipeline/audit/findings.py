@@ -472,7 +472,8 @@ def _byte_facts(claims: FileClaims, evidence: Evidence, digests: FileDigest) -> 
         why = f"computed now, of {evidence.sums} HDU{'s' if evidence.sums > 1 else ''}"
         yield Fact("checksums", text, Standing.PROVEN, why)
     else:
-        yield Fact("checksums", "", Standing.UNKNOWN, "there are none")
+        why = "not checked in a packed file" if evidence.is_packed else "there are none"
+        yield Fact("checksums", "", Standing.UNKNOWN, why)
     if evidence.md5:
         stands = Standing.PROVEN if evidence.md5 in (FITS_AS_ESOREX, FITS_WHOLE) else Standing.CLAIMED
         stands = Standing.UNKNOWN if evidence.md5 == FITS_UNKNOWN else stands

@@ -48,6 +48,7 @@ def remarks(claims: FileClaims, evidence: Evidence | None = None) -> tuple[Remar
         *_origins(claims),
         *_modes(claims),
         *_product_cards(claims),
+        *_phase3(claims),
     ]
     for claim in claims.recipes:
         found += [Remark("parameter-twice", True, text) for text in claim.contradictions]
@@ -195,6 +196,25 @@ def _product_cards(claims: FileClaims) -> Iterator[Remark]:
         yield Remark(
             "first-input", False, f"{text}; how the {others} others were made, this header does not say"
         )
+
+
+def _phase3(claims: FileClaims) -> Iterator[Remark]:
+    """Hold what was written for an archive against the chain of recipes."""
+    software, last = claims.text(kw.PROCSOFT), claims.last
+    if last and last.pipeline and software.startswith("muse") and software != last.pipeline:
+        text = f"{kw.PROCSOFT} is {software}, and {last.recipe} names {last.pipeline}"
+        yield Remark("procsoft", True, text)
+    named = [unpacked_name(value) for _, value in claims.sources]
+    for name in sorted({name for name in named if named.count(name) > 1}):
+        yield Remark("source-twice", True, f"PROVi names {name} {named.count(name)} times")
+    first = [item.archive_name for item in (claims.recipes[0].raw if claims.recipes else ())]
+    science = [name for name in first if _ARCHIVED.match(name)]
+    if any(map(_ARCHIVED.match, named)) and science and not set(science) & set(named):
+        text = f"PROVi names other frames than REC1 {claims.recipes[0].recipe}: not {', '.join(science[:3])}"
+        yield Remark("sources", True, text)
+    count = claims.header.get("NCOMBINE")
+    if named and isinstance(count, int) and count != len(named):
+        yield Remark("ncombine", True, f"NCOMBINE is {count}, and PROVi names {len(named)}")
 
 
 def _bytes(claims: FileClaims, evidence: Evidence) -> Iterator[Remark]:

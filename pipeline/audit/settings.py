@@ -1,5 +1,6 @@
 """A `clio.toml` that would make a product again as nearly as can be; what is guessed stands in comments."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pipeline.recipes import ALIGNMENT_FILTER, RECIPES, STAGES, in_mode
 from pipeline.structure import STATICS
 from pipeline.tags import RAW_TAGS
 
+_CHANNEL = re.compile(r"CHAN(\d\d)\b")
 _WIDTH = 79
 _RAW = frozenset(rule.tag for rule in RAW_TAGS)
 _MADE_AND_STATIC = frozenset({"SKY_LINES", "SKY_MASK"})
@@ -305,9 +307,11 @@ class _Follower:
             return
         if value.isdigit() and int(value) > 0:
             self._draft.ifus.add(int(value))
-        else:
-            # All were made in one call, which this product alone does not show.
-            self._draft.is_of_all_ifus = True
+            return
+        merged = {int(match[1]) for name in claims.extensions if (match := _CHANNEL.match(name))}
+        self._draft.ifus |= merged
+        # All were made in one call; which they were, one product alone shows only if they are merged.
+        self._draft.is_of_all_ifus |= not merged
 
     def _stage_of(self, recipe: str, reader: str) -> Stage | None:
         """Say which stage a call was, where several call the recipe, by who read what it made."""

@@ -1,5 +1,6 @@
 """What contradicts itself in a file is pointed out, and what is in order is not."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,24 @@ def test_a_product_in_order_is_left_in_peace() -> None:
             id="filter",
         ),
         pytest.param(
+            {"PROCSOFT": "muse/2.4.1"},
+            "procsoft",
+            "PROCSOFT is muse/2.4.1, and muse_flat names muse/2.8.7",
+            id="PROCSOFT",
+        ),
+        pytest.param(
+            {"PROV1": "MUSE.2026-01-16T15:36:00.508.fits"},
+            "sources",
+            "PROVi names other frames than REC1 muse_flat: not MUSE.2026-01-15T15:36:00.508.fits",
+            id="PROVi",
+        ),
+        pytest.param(
+            {"PROV1": "MUSE.2026-01-15T15:36:00.508.fits", "NCOMBINE": 2},
+            "ncombine",
+            "NCOMBINE is 2, and PROVi names 1",
+            id="NCOMBINE",
+        ),
+        pytest.param(
             {
                 "ESO__PRO__REC2__ID": "muse_scipost",
                 "ESO__PRO__REC2__RAW1__NAME": "x.fits",
@@ -216,3 +235,13 @@ def test_bytes_that_do_not_fit_are_contradictions(tmp_path: Path) -> None:
 
     kinds = [r.kind for r in remarks(claims(DATAMD5="0" * 32), evidence) if r.is_contradiction]
     assert kinds == ["datamd5", "checksum", "checksum"]
+
+
+def test_sums_of_a_packed_file_are_not_said_to_agree(tmp_path: Path) -> None:
+    plain = product(tmp_path / "a.fits")
+    packed = tmp_path / "a.fits.gz"
+    packed.write_bytes(gzip.compress(product(plain, datamd5(plain, read_hdus(plain))).read_bytes()))
+
+    found = look_at(packed)
+    assert (found.sums, found.is_packed, found.md5) == (0, True, FITS_AS_ESOREX)
+    assert look_at(plain).sums == 1
