@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +17,8 @@ from pipeline.errors import Exit, UsageError
 if TYPE_CHECKING:
     from pipeline.bundle_parts import Holding
     from pipeline.bundles import Draft
+    from pipeline.freezing import Frozen
     from pipeline.reduce import Reduction
-    from pipeline.replay import Replay
     from provenance.bundling import Written
     from provenance.model import Run
     from provenance.store import Store
@@ -85,9 +84,9 @@ def export(
         with _progress("writing", made) as listen:
             written = write(made, output, listen)
     if as_json:
-        OUTPUT.document(EXPORTED, _document(made, written, output))
+        OUTPUT.document(EXPORTED, export_document(made, written, output))
     else:
-        _print(made, written, output)
+        print_export(made, written, output)
 
 
 def freeze(
@@ -117,33 +116,49 @@ def freeze(
     Example: `clio freeze combine -o m100.clio.zip --sample 5 --with-image --with-calib --with-raw`
     """
     from pipeline.bundle_parts import Holding
-    from pipeline.bundles import prove, write
+    from pipeline.cli.replay import watching
+    from pipeline.freezing import Drawn
+    from pipeline.freezing import freeze as prove_and_write
+    from pipeline.replay import Terms
 
     _check_output(output)
     open_store(workspace).close()
     holding = Holding(with_image, with_calib, with_raw, with_intermediate)
     with open_reduction(workspace, engine) as reduction:
         made = _draft(reduction, references, holding)
-        with _progress("reading", made) as listen:
-            prove(made, listen)
-        OUTPUT.say(f"{counted(len(made.objects), 'file')}, {_bytes(made)} read: all as recorded")
-        found = _replayed(reduction, made, _Drawn(sample, seed), jobs)
-        written = None
-        if found.has_same_data:
-            with _progress("writing", made) as listen:
-                written = write(made, output, listen)
-    _tell_frozen(made, found, written, output, as_json=as_json)
-    if written is None:
+        table = reduction.settings.table.clio
+        memory = None if table.memory_gb is None else round(table.memory_gb * 1e9)
+        found = prove_and_write(
+            made,
+            output,
+            Drawn(sample, seed),
+            Terms(jobs=jobs or table.jobs, memory_bytes=memory),
+            progress=lambda verb: _progress(verb, made),
+            watching=lambda links: watching(links, reduction.cancel),
+        )
+    tell_frozen(made, found, output, as_json=as_json)
+    if found.bundle is None:
         raise typer.Exit(int(Exit.DIFFERENT))
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """Which runs are made again."""
+def tell_frozen(made: "Draft", found: "Frozen", output: Path, *, as_json: bool) -> None:
+    """Print the verdicts, and what was written."""
+    from pipeline.cli.replay import document, print_replay
 
-    count: int | None
-    """None is all."""
-    seed: int
+    files = len(made.objects)
+    if as_json:
+        bundle = found.bundle and export_document(made, found.bundle, output)
+        verified = {"files": files, "bytes": found.read_bytes}
+        OUTPUT.document(FROZEN, {"bundle": bundle, "verified": verified, "replay": document(found.replay)})
+        return
+    print_replay(found.replay)
+    OUTPUT.say(f"{counted(files, 'file')}, {found.read_bytes / 1e6:.1f} MB read whole: as recorded")
+    if found.bundle is None:
+        OUTPUT.say(
+            "no bundle was written: what does not come out again is not frozen; clio export writes one"
+        )
+    else:
+        print_export(made, found.bundle, output)
 
 
 def _check_output(output: Path) -> None:
@@ -186,42 +201,7 @@ def _tell_taints(store: "Store", runs: "tuple[Run, ...]") -> None:
             OUTPUT.say(f"{run.stage}:{run.unit}: {doubt}")
 
 
-def _replayed(reduction: "Reduction", made: "Draft", drawn: _Drawn, jobs: int | None) -> "Replay":
-    """Make runs again: all from raw frames, or some from what they read."""
-    from pipeline.again import Workshop
-    from pipeline.cli.replay import watching
-    from pipeline.replay import Terms, chain, replay, sample
-
-    runs, roots = made.closure.runs, frozenset(made.closure.roots)
-    if drawn.count is None:
-        links = chain(reduction.store, (run for run in runs if run.run in roots), closure=True)
-    else:
-        links = chain(reduction.store, sample(runs, drawn.count, drawn.seed), closure=False)
-    table = reduction.settings.table.clio
-    memory = None if table.memory_gb is None else round(table.memory_gb * 1e9)
-    terms = Terms(jobs=jobs or table.jobs, memory_bytes=memory)
-    with watching(links, reduction.cancel) as listen:
-        return replay(Workshop.of(reduction), links, terms, listen)
-
-
-def _tell_frozen(
-    made: "Draft", found: "Replay", written: "Written | None", output: Path, *, as_json: bool
-) -> None:
-    from pipeline.cli.replay import document, print_replay
-
-    if as_json:
-        bundle = written and _document(made, written, output)
-        read = {"files": len(made.objects), "bytes": sum(item.size for item in made.objects)}
-        OUTPUT.document(FROZEN, {"bundle": bundle, "verified": read, "replay": document(found)})
-        return
-    print_replay(found)
-    if written is None:
-        OUTPUT.say("no bundle was written: what cannot be made again is not frozen; `clio export` writes one")
-    else:
-        _print(made, written, output)
-
-
-def _print(made: "Draft", written: "Written", output: Path) -> None:
+def print_export(made: "Draft", written: "Written", output: Path) -> None:
     """Print id and file, and say what is in it and what is not."""
     OUTPUT.line(f"{written.id}  {output}")
     for line in _sheet(made):
@@ -248,7 +228,8 @@ def _sheet(made: "Draft") -> Iterator[str]:
             yield counted(held, word) + (f"; {left} by digest only, without {option}" if left else "")
 
 
-def _document(made: "Draft", written: "Written", output: Path) -> dict[str, Any]:
+def export_document(made: "Draft", written: "Written", output: Path) -> dict[str, Any]:
+    """Describe a bundle that was written as JSON."""
     found = made.description
     return {
         "path": str(output),
@@ -277,10 +258,6 @@ def _document(made: "Draft", written: "Written", output: Path) -> dict[str, Any]
             for f in found.frames
         ],
     }
-
-
-def _bytes(made: "Draft") -> str:
-    return f"{sum(item.size for item in made.objects) / 1e6:.1f} MB"
 
 
 @contextlib.contextmanager

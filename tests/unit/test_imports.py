@@ -139,6 +139,7 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.audit.findings": "holds a file against what recorded runs made",
     "pipeline.cite.facts": "reads a lineage into what a paper says of it",
     "pipeline.bundles": "puts together what the store has of a reduction, for others",
+    "pipeline.freezing": "a part of bundles: proves what goes in",
     "pipeline.bundle_parts": "a part of bundles: finds the files that go in",
     "pipeline.demo": "repeats recorded runs without Clio, to compare",
 }

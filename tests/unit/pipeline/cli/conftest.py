@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from pipeline.cli import (
     acceptances,
     audit,
+    bundles,
     calibrations,
     cite,
     config,
@@ -57,6 +58,7 @@ def clio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clio]:
         params,
         diff,
         replay,
+        bundles,
         sign,
         verify,
         audit,
