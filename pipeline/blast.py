@@ -13,7 +13,7 @@ from provenance.blast import (
     read_graph,
     runs_of_image,
     runs_of_parameter,
-    spread,
+    spread_of,
 )
 from provenance.errors import short
 from provenance.store import Store
@@ -98,7 +98,7 @@ def blast(store: Store, subject: Subject, *, workspace: str) -> Blast:
     workspace : str
         Whose newest reduction counts.
     """
-    reach = spread(store.index, store.tainted) if store.tainted else None
+    reach = spread_of(store) if store.tainted else None
     graph = reach.graph if reach else read_graph(store.index)
     match subject.kind:
         case TaintKind.RUN:
@@ -117,7 +117,7 @@ def blasts(store: Store, *, workspace: str) -> dict[Taint, Blast]:
     """List what each taint that holds reaches: less than all that came of it, once it was made again."""
     if not store.tainted:
         return {}
-    reach = spread(store.index, store.tainted)
+    reach = spread_of(store)
     return {
         taint: _blast(store, reach.graph, reach.of(taint), workspace, reach) for taint in store.tainted.all
     }

@@ -23,7 +23,7 @@ from provenance.bundle_layout import (
     Description,
 )
 from provenance.bundling import Item, ItemRefused, Written, write_bundle
-from provenance.closure import Closure, closure_of, papers_of
+from provenance.closure import Closure, closure_of, papers_of, with_vouchers
 from provenance.digest import canonical_json
 from provenance.importing import look_into
 from provenance.model import Run
@@ -131,7 +131,8 @@ def draft(
     ImageError
         The image is not on this machine.
     """
-    closure, asked = closure_of(workshop.store, roots), frozenset(products)
+    closure = with_vouchers(workshop.store, closure_of(workshop.store, roots))
+    asked = frozenset(products)
     wanted = closure.made if holding.intermediate else asked
     objects = {
         item.digest: item for item in (*logs(workshop, closure), *products_of(workshop, closure, wanted))

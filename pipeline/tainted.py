@@ -7,7 +7,7 @@ from typing import TypeVar
 from pipeline.model import FrameInput, Problem, Step
 from pipeline.record import Job
 from pipeline.report import FrameReport, Mark, ProductReport, RunReport, Trace
-from provenance.blast import Spread, spread
+from provenance.blast import Spread, spread_of
 from provenance.errors import short
 from provenance.model import Run
 from provenance.store import Store
@@ -71,7 +71,7 @@ def marked(store: Store, report: Report) -> Report:
     """Add to what is told of a run or file the taints that reach it."""
     if not store.tainted:
         return report
-    reach = spread(store.index, store.tainted)
+    reach = spread_of(store)
     match report:
         case RunReport():
             return replace(report, taints=marks_of_run(reach, report.run.run))
@@ -86,7 +86,7 @@ def marked_trace(store: Store, trace: Trace) -> Trace:
     """Add to the runs and files of a lineage the taints that reach them."""
     if not store.tainted:
         return trace
-    reach = spread(store.index, store.tainted)
+    reach = spread_of(store)
     runs = {id_: replace(report, taints=marks_of_run(reach, id_)) for id_, report in trace.runs.items()}
     found = {digest: marks_of_file(reach, digest) for digest in trace.artifacts}
     return replace(trace, runs=runs, taints={digest: marks for digest, marks in found.items() if marks})

@@ -5,12 +5,15 @@ reason a product is tainted only as long as no sound run made the same data: a m
 another machine, with the same pixels, clears whatever was made of the first one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from provenance.index import Index
 from provenance.taints import InForce, Taint, TaintKind
+
+if TYPE_CHECKING:
+    from provenance.store import Store
 
 T = TypeVar("T")
 
@@ -181,7 +184,32 @@ class Spread:
         return tuple(sorted(run for run, found in self.runs.items() if taint in found))
 
 
-def spread(index: Index, held: InForce) -> Spread:
+def spread_of(store: "Store") -> Spread:
+    """Follow all taints of a store down."""
+    imports = store.imports
+    return spread(store.index, store.tainted, imports.runs.keys() - imports.trusts.keys())
+
+
+def vouchers(reach: Spread, runs: Iterable[str]) -> tuple[str, ...]:
+    """Return the sound runs that made the same data as tainted ones of some runs: they clear what follows.
+
+    Parameters
+    ----------
+    reach : Spread
+        What taints reach.
+    runs : iterable of str
+        Ids.
+    """
+    graph = reach.graph
+    found: dict[str, None] = {}
+    for made in (made for run in runs if run in reach.runs for made in graph.makes.get(run, ())):
+        sound = [m for m in graph.makers[made.content] if graph.runs[m].vouches and m not in reach.runs]
+        if made.content not in reach.contents and sound:
+            found[sound[-1]] = None
+    return tuple(sorted(found))
+
+
+def spread(index: Index, held: InForce, strangers: Collection[str] = ()) -> Spread:
     """Follow all taints down.
 
     Parameters
@@ -190,6 +218,8 @@ def spread(index: Index, held: InForce) -> Spread:
         Of the store.
     held : InForce
         The taints that hold.
+    strangers : collection of str
+        Runs that were imported and are not trusted: they vouch for each other, and for nothing made here.
     """
     graph = read_graph(index)
     direct: dict[str, dict[Taint, None]] = {}
@@ -204,7 +234,7 @@ def spread(index: Index, held: InForce) -> Spread:
     while waiting:
         run = waiting.pop()
         for made in graph.makes.get(run, ()):
-            found = _of_content(graph, runs, made.content)
+            found = _of_content(graph, runs, made.content, strangers)
             known = contents.setdefault(made.content, {}) if found else {}
             if found.keys() <= known.keys():
                 continue
@@ -221,12 +251,15 @@ def spread(index: Index, held: InForce) -> Spread:
     return Spread(graph, _frozen(direct), _frozen(runs), _frozen(contents), through)
 
 
-def _of_content(graph: Graph, runs: Mapping[str, dict[Taint, None]], content: str) -> dict[Taint, None]:
+def _of_content(
+    graph: Graph, runs: Mapping[str, dict[Taint, None]], content: str, strangers: Collection[str]
+) -> dict[Taint, None]:
     """Give the taints of a product: none as long as a sound run made the same data."""
     makers = [run for run in graph.makers.get(content, ()) if graph.runs[run].vouches]
-    if any(run not in runs for run in makers):
+    bad, sound = [run for run in makers if run in runs], [run for run in makers if run not in runs]
+    if sound and (any(run not in strangers for run in sound) or all(run in strangers for run in bad)):
         return {}
-    return {taint: None for run in makers for taint in runs[run]}
+    return {taint: None for run in bad for taint in runs[run]}
 
 
 def _frames(graph: Graph, taint: Taint) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from provenance.about import statements_about
+from provenance.blast import spread_of, vouchers
 from provenance.bundle_layout import Part, member_of
 from provenance.bundling import Item
 from provenance.digest import digest_bytes
@@ -66,6 +67,19 @@ def closure_of(source: Source, roots: Iterable[Run]) -> Closure:
             seen |= above
             waiting.extend(above)
     return Closure(tuple(sorted(asked)), tuple(found[run] for run in sorted(found)))
+
+
+def with_vouchers(store: Store, closure: Closure) -> Closure:
+    """Add the sound runs that made the same data again as tainted ones of a closure, and what is above them.
+
+    Without them the closure would arrive as tainted, where it is sound here.
+    """
+    if not store.tainted:
+        return closure
+    extra = vouchers(spread_of(store), (run.run for run in closure.runs))
+    more = closure_of(store, [store.run(run) for run in extra])
+    runs = {run.run: run for run in (*more.runs, *closure.runs)}
+    return Closure(closure.roots, tuple(runs[run] for run in sorted(runs)))
 
 
 def papers_of(store: Store, closure: Closure) -> tuple[Item, ...]:

@@ -17,6 +17,7 @@ from provenance.blast import (
     spread,
     values_of_parameter,
 )
+from provenance.closure import closure_of, with_vouchers
 from provenance.model import InputFile, OutputFile, Purpose, Run
 from provenance.store import Store
 from provenance.taints import Taint, Tainted, TaintKind, state
@@ -163,3 +164,36 @@ def test_a_chain_of_runs_is_followed_whole(store: Store, history: History) -> No
     bad = taint(store, history.bias)
 
     assert spread(store.index, store.tainted).runs[cube.run] == (bad,)
+
+
+def same_data(store: Store, history: History) -> Run:
+    """The bias made again: other bytes, the same data."""
+    made = history.bias.outputs[0]
+    other = store.objects.put_bytes(b"the same, later")
+    return bias_again(store, OutputFile(made.tag, made.name, other.digest, made.data_digest, (), other.size))
+
+
+def test_strangers_vouch_for_each_other_and_for_nothing_made_here(store: Store, history: History) -> None:
+    """Promise 9."""
+    bad = taint(store, history.bias)
+    again = same_data(store, history)
+
+    ours = spread(store.index, store.tainted, {again.run})
+    theirs = spread(store.index, store.tainted, {again.run, history.bias.run})
+
+    assert len(ours.of(bad)) == 4
+    assert theirs.of(bad) == ids(history.bias)
+
+
+def test_what_clears_a_taint_goes_with_the_closure(store: Store, history: History) -> None:
+    """Else what is sound here would arrive as tainted."""
+    alone = closure_of(store, [history.flat])
+    assert with_vouchers(store, alone) == alone
+    taint(store, history.bias)
+    assert with_vouchers(store, alone) == alone  # nothing clears it
+    again = same_data(store, history)
+
+    found = with_vouchers(store, closure_of(store, [history.flat]))
+
+    assert tuple(run.run for run in found.runs) == ids(history.bias, history.flat, again)
+    assert found.roots == (history.flat.run,)
