@@ -204,6 +204,9 @@ def examine(path: Path, places: Places, parameters: Known | None = None) -> Find
     said += _of_candidates(claims, recipes)
     said += _of_parameters(recipes, parameters)
     said += _of_record(places.store, known, claims)
+    beside = path.with_name(f"{path.name}.prov.json")
+    if beside.is_file():
+        said.append(Remark("sidecar", False, f"{beside.name} lies beside it: clio verify FILE checks it"))
     if doubt:
         said.append(Remark("doubt", False, f"run {known.run if known else ''} is not believed: {doubt}"))
     facts = tuple(

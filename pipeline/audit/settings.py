@@ -17,7 +17,7 @@ from pipeline.image import RecipeParameter
 from pipeline.model import Stage
 from pipeline.modes import mode_of
 from pipeline.parameters import default_of, spell
-from pipeline.recipes import ALIGNMENT_FILTER, RECIPES, STAGES, in_mode
+from pipeline.recipes import ALIGNMENT_FILTER, BY_REFERENCE, RECIPES, STAGES, in_mode
 from pipeline.structure import STATICS
 from pipeline.tags import RAW_TAGS
 
@@ -38,15 +38,13 @@ _POSTPROCESSED_FOR = {
 """Stage of a call of muse_scipost, by the recipe that read what it made."""
 _CALIBRATORS = frozenset({"BIAS", "DARK", "FLAT", "ARC", "SKYFLAT", "STD"})
 
+_OF_SEVERAL_STAGES = frozenset({"muse_scipost", "muse_exp_align", "muse_exp_combine"})
 _STAGE_OF = {
     "muse_exp_combine": Stage.COMBINE,
     "muse_exp_align": Stage.ALIGN,
+    BY_REFERENCE.recipe: Stage.ALIGN,
     "muse_scipost": Stage.SCIPOST,
-    **{
-        row.recipe: stage
-        for stage, row in STAGES.items()
-        if row.recipe not in ("muse_exp_combine", "muse_exp_align", "muse_scipost")
-    },
+    **{row.recipe: stage for stage, row in STAGES.items() if row.recipe not in _OF_SEVERAL_STAGES},
 }
 
 
@@ -86,7 +84,8 @@ class Draft:
     statics: dict[str, Wanted] = field(default_factory=dict)
     products: dict[str, Wanted] = field(default_factory=dict)
     """Products that were read, and of which no header was found."""
-    parameters: dict[Stage, dict[str, Line]] = field(default_factory=dict)
+    parameters: dict[tuple[Stage, str], dict[str, Line]] = field(default_factory=dict)
+    """By stage and recipe."""
     ifus: set[int] = field(default_factory=set)
     is_of_all_ifus: bool = False
     calls: set[str] = field(default_factory=set)
@@ -185,17 +184,21 @@ class Draft:
         yield f"dark = {toml_value('MASTER_DARK' in self.tags)}"
         if self.calls & {"muse_scipost", "muse_exp_combine"}:
             yield f"offset_list = {toml_value('OFFSET_LIST' in self.tags)}"
+        if BY_REFERENCE.recipe in self.calls:
+            yield 'align = "reference"'
+            if "REFERENCE_IMAGE" in self.tags:
+                yield from _comment("GUESS: name its image in clio.toml: [targets.NAME] reference")
         if self.alignment_filter != ALIGNMENT_FILTER:
             yield f"filter_for_alignment = {toml_value(self.alignment_filter)}"
 
     def _recipes(self) -> Iterator[list[str]]:
-        for stage in Stage:
-            lines = self.parameters.get(stage, {})
+        order = list(Stage)
+        for stage, recipe in sorted(self.parameters, key=lambda key: (order.index(key[0]), key[1])):
+            lines = self.parameters[stage, recipe]
             if not lines:
                 continue
-            recipe = STAGES[stage].recipe
             head = [f"[recipes.{recipe}]"]
-            if recipe in ("muse_scipost", "muse_exp_align", "muse_exp_combine"):
+            if recipe in _OF_SEVERAL_STAGES:
                 where = toml_value({"stage": stage.value})
                 head = ["[[override]]", f"where = {where}", "", f"[override.recipes.{recipe}]"]
             body: list[str] = []
@@ -328,9 +331,11 @@ class _Follower:
             return
         if stage is Stage.PREP_ALIGN:
             self._draft.alignment_filter = claim.value("filter") or self._draft.alignment_filter
-        row = in_mode(STAGES[stage], self._draft.mode)
+        row = in_mode(
+            BY_REFERENCE if claim.recipe == BY_REFERENCE.recipe else STAGES[stage], self._draft.mode
+        )
         known = {p.option: p for p in (self._parameters(claim.recipe) if self._parameters else None) or ()}
-        lines = self._draft.parameters.setdefault(stage, {})
+        lines = self._draft.parameters.setdefault((stage, claim.recipe), {})
         for item in claim.parameters:
             if item.name in OURS:
                 continue

@@ -190,9 +190,8 @@ def _from_outside(cited: Cited) -> str:
         parts.append(f"The static calibrations were {_listed(statics)}.")
     if cited.foreign:
         named = _listed(sorted({tag for tag, _ in cited.foreign}))
-        parts.append(
-            f"{_count(len(cited.foreign), 'product')} from elsewhere ({named}) have no recorded making."
-        )
+        count = _count(len(cited.foreign), "file")
+        parts.append(f"How {count} from elsewhere ({named}) came to be is not recorded.")
     return " ".join(parts)
 
 

@@ -17,6 +17,8 @@ from pipeline.audit.places import Places
 from pipeline.audit.remarks import remarks
 from pipeline.audit.settings import settings_for
 from pipeline.config import check_document
+from pipeline.image import RecipeParameter
+from pipeline.own.table import OWN
 
 SCIPOST: dict[str, Any] = {
     "ESO PRO CATG": "DATACUBE_FINAL",
@@ -124,3 +126,26 @@ def test_claims_of_any_cards_can_be_read_and_judged(rows: list[tuple[int, str, s
 def test_cards_of_any_bytes_can_be_read(raw: bytes) -> None:
     for card in read_cards(raw):
         assert (card.token + card.comment + card.keyword).isprintable() or not raw.isascii()
+
+
+def test_an_alignment_by_reference_is_set(tmp_path: Path) -> None:
+    cards = {
+        "ESO PRO CATG": "OFFSET_LIST",
+        "ESO PRO REC1 ID": "clio_align",
+        "ESO PRO REC1 RAW1 NAME": "IMAGE_FOV_0001.fits",
+        "ESO PRO REC1 RAW1 CATG": "IMAGE_FOV",
+        "ESO PRO REC1 CAL1 NAME": "wide.fits",
+        "ESO PRO REC1 CAL1 CATG": "REFERENCE_IMAGE",
+        "ESO PRO REC1 PARAM1 NAME": "search",
+        "ESO PRO REC1 PARAM1 VALUE": "20",
+    }
+    path = tmp_path / "offsets.fits"
+    path.write_bytes(primary(cards))
+
+    def known(recipe: str) -> tuple[RecipeParameter, ...]:
+        return OWN[recipe].parameters if recipe in OWN else parameters_of(recipe)
+
+    found = examine(path, Places(()), known)
+    text = settings_for(found, Places(()), known, None).text(tmp_path)
+    assert document(text)["recipes"]["clio_align"] == {"search": 20.0}
+    assert document(text)["workflow"]["align"] == "reference"
