@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from pipeline import keywords as kw
 from pipeline.audit.cards import FullCard
@@ -282,11 +283,13 @@ def _parameter(name: str, card: FullCard) -> ParameterClaim:
 
 
 def _gaps(number: int, word: str, there: list[int]) -> Iterator[str]:
-    missing = sorted(set(range(1, max(there, default=0) + 1)) - set(there))
-    if missing:
-        named = ", ".join(f"{word}{n}" for n in missing[:_SHOWN])
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        yield f"REC{number} goes up to {word}{max(there)} without {named}{more}"
+    last, known = max(there, default=0), set(there)
+    missing = last - len(known - {0})
+    if missing > 0:
+        first = islice((n for n in range(1, last) if n not in known), _SHOWN)
+        named = ", ".join(f"{word}{n}" for n in first)
+        more = f" and {missing - _SHOWN} more" if missing > _SHOWN else ""
+        yield f"REC{number} goes up to {word}{last} without {named}{more}"
 
 
 def _told(recipes: tuple[RecipeClaim, ...]) -> list[tuple[int, str, str]]:

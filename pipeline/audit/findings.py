@@ -1,7 +1,7 @@
 """What is known of a file, put together: each fact proven, claimed by its header, or unknown."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -148,6 +148,15 @@ class _Record:
         ours = [item for item in self.run.inputs if item.tag == claim.tag]
         data = {candidate.data_digest for candidate in candidates if not candidate.against}
         return any(item.name == claim.archive_name or item.data_digest in data - {None} for item in ours)
+
+    def judged(self, claim: InputClaim, candidate: Candidate) -> Candidate:
+        """Speak against a file whose data the run did not read under that tag."""
+        read = {item.data_digest for item in self.run.inputs if item.tag == claim.tag} - {None}
+        if candidate.against or candidate.data_digest is None or candidate.data_digest in read or not read:
+            return candidate
+        return replace(
+            candidate, against=f"its data are none of the {claim.tag} that run {self.run.run} read"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +376,8 @@ def _input(
 ) -> FoundInput:
     is_recorded = record is not None and (record.by != "data units" or record.has_input(claim, candidates))
     standing = Standing.PROVEN if is_recorded else Standing.CLAIMED
+    if record is not None:
+        candidates = tuple(record.judged(claim, candidate) for candidate in candidates)
     good = [candidate for candidate in candidates if not candidate.against]
     if not good:
         where = [*(["the store"] if places.store else []), *(["the folders"] if places.folders else [])]
@@ -458,6 +469,8 @@ def _facts(
     if last is not None:
         stands = standing if known is None or known.by != "data units" else Standing.CLAIMED
         yield Fact("recipe", last.recipe, stands, f"{last.pipeline} {last.library}".strip())
+    elif claims.text(kw.DPR_TYPE) and not claims.text(kw.PRO_CATG):
+        yield Fact("recipe", "none", Standing.CLAIMED, f"a raw frame, by {kw.DPR_TYPE}")
     elif known is None or not known.is_product:
         yield Fact("recipe", "", Standing.UNKNOWN, "no header has ESO PRO RECn")
     if evidence is not None and evidence.digests is not None:

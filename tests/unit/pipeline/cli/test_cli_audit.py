@@ -73,6 +73,23 @@ def test_an_edited_card_is_found_by_the_data(clio: Clio, reduced: Workspace) -> 
     assert (standings["combine"], standings["order"]) == ("claimed", "proven")
 
 
+def test_a_frame_of_the_right_name_and_other_data_is_none(clio: Clio, reduced: Workspace) -> None:
+    raw = reduced.raw("FLAT")[0]
+    other = reduced.root.parent / "other"
+    other.mkdir()
+    content = bytearray(raw.read_bytes())
+    content[-2880] ^= 1
+    (other / raw.name).write_bytes(content)
+
+    words = ("audit", flat_of(reduced), "-C", reduced.root, "--raw", other, "--json")
+    found = document(clio(*words))["files"][0]
+    first = next(i for i in found["recipes"][0]["inputs"] if i["name"] == raw.name)
+    assert first["standing"] == "proven"
+    against = {c["path"]: c["against"] for c in first["candidates"]}
+    assert against.pop(str(other / raw.name)).startswith("its data are none of the FLAT that run")
+    assert set(against.values()) == {""}
+
+
 def test_without_a_workspace_the_header_is_read(clio: Clio, reduced: Workspace) -> None:
     found = document(clio("audit", flat_of(reduced), "--json"))
 
