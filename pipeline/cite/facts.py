@@ -108,7 +108,7 @@ class Cited:
     images: tuple[tuple[str, str], ...]
     """Digest and platform of images that recipes of MUSE ran in."""
     packages: tuple[tuple[str, str], ...]
-    """Package and version in these images, where known: esorex, cpl."""
+    """Package and version: cpl as the products name it, esorex where the image is known."""
     libraries: tuple[tuple[str, str], ...]
     """Python libraries that recipes of our own computed with, and their versions, where known."""
     clio: tuple[str, ...]
@@ -175,7 +175,10 @@ def read_facts(store: Store, trace: Trace, versions: Versions, environments: Ver
         frames=_counted(item.tag for item in outside if item.tag in _RAW - ON_SKY),
         statics=tuple(sorted((item.tag, item.digest) for item in outside if item.tag in STATICS)),
         images=tuple(images),
-        packages=_packages((image for image, _ in images), versions, ("esorex",)),
+        packages=(
+            *(("cpl", name.removeprefix("cpl-")) for name in _software(of_esorex, "cpl")),
+            *_packages((image for image, _ in images), versions, ("esorex",)),
+        ),
         libraries=_packages((report.action.image for report in ours), environments, None),
         clio=_software(reports, "clio"),
         numerics=tuple(sorted({report.action.numerics for report in of_esorex})),

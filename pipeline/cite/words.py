@@ -130,7 +130,7 @@ def _reduced(cited: Cited) -> str:
     else:
         several = "s" if len(versions) > 1 else ""
         pipeline = f"version{several} {_listed(versions)} of the MUSE pipeline[[Weilbacher2020]]"
-        runner = f"EsoRex{_esorex(cited)}[[EsoRex,CPL]]"
+        runner = f"EsoRex{_version(cited, 'esorex')} and CPL{_version(cited, 'cpl')}[[EsoRex,CPL]]"
         text = f"{who} reduced with {pipeline}, run by {tool} through {runner}"
     images = [f"{digest} ({platform})" for digest, platform in cited.images]
     where = f" in the container image{'s' if len(images) > 1 else ''} {_listed(images)}" if images else ""
@@ -138,9 +138,10 @@ def _reduced(cited: Cited) -> str:
     return f"{text}{where}{native}." if text else ""
 
 
-def _esorex(cited: Cited) -> str:
+def _version(cited: Cited, package: str) -> str:
+    """Give the version of a package as its makers count, without Debian's part; empty if it is not known."""
     known = sorted(
-        {version.split("+")[0].split("-")[0] for name, version in cited.packages if name == "esorex"}
+        {version.split("+")[0].split("-")[0] for name, version in cited.packages if name == package}
     )
     return f" {_listed(known)}" if known else ""
 

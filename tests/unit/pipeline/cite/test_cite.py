@@ -52,7 +52,7 @@ CITED = Cited(
     frames=(("BIAS", 3),),
     statics=(("GEOMETRY_TABLE", "sha256:" + "2" * 64),),
     images=(("sha256:" + "c" * 64, "linux/amd64"),),
-    packages=(("esorex", "3.13.6+ds-1"),),
+    packages=(("cpl", "7.2.3"), ("esorex", "3.13.6+ds-1")),
     libraries=(),
     clio=("0.1.0",),
     numerics=("pinned",),
@@ -65,8 +65,9 @@ def test_methods_say_what_the_lineage_says() -> None:
     assert methods(CITED, used(CITED)) == (
         "The DATACUBE_FINAL was made from 2 exposures of NGC 1 in WFM-NOAO-N, 1200 s in total, taken on "
         "2026-01-16. They were reduced with version 2.8.7 of the MUSE pipeline (Weilbacher et al. 2020), "
-        "run by Clio 0.1.0 through EsoRex 3.13.6 (ESO CPL Development Team 2015; ESO CPL Development Team "
-        f"2014) in the container image sha256:{'c' * 64} (linux/amd64). The recipes were, in order: "
+        "run by Clio 0.1.0 through EsoRex 3.13.6 and CPL 7.2.3 (ESO CPL Development Team 2015; ESO CPL "
+        f"Development Team 2014) in the container image sha256:{'c' * 64} (linux/amd64). The recipes were, "
+        "in order: "
         "muse_bias (2 runs, bias), muse_scipost (1 run, scipost). Parameters other than the defaults of the "
         "recipes were: muse_scipost in scipost: filter = white,Cousins_R. All others were at them, but that "
         "each IFU may have been reduced by itself (nifu). Calibrations, with their distance in time from "
@@ -93,7 +94,7 @@ def test_what_is_not_known_is_not_said() -> None:
     text = methods(cited, used(cited))
     assert "with exposure times that are not known for 1 of them." in text
     assert "s in total" not in text
-    assert "through EsoRex (ESO" in text
+    assert "through EsoRex and CPL (ESO" in text
     assert "container image" not in text
     assert acknowledgement(cited).endswith(
         "under ESO programme 0101.B-0001(A) [and unknown ones, of 1 exposure]."
