@@ -4,6 +4,7 @@ Owns what that takes: a store to import it into, the images and files its runs n
 and where it could be found. How runs are made again is `pipeline.replay`'s.
 """
 
+import json
 import shutil
 import tempfile
 import threading
@@ -20,8 +21,10 @@ from pipeline.finding import find_files
 from pipeline.image import ImageLibrary
 from pipeline.own.table import is_own
 from pipeline.replay import Link, chain
-from provenance.bundle_layout import BundledFrame, Description
+from provenance.bundle_layout import DESCRIPTION, BundledFrame, Description
 from provenance.digest import digest_file
+from provenance.documents import from_document
+from provenance.errors import ProvenanceError
 from provenance.importing import Import, import_bundle
 from provenance.memo import MemoEntry
 from provenance.model import InputFile, Run
@@ -57,9 +60,8 @@ class Opened:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """Digests of the images it needs, sorted; our own recipes need none."""
-        actions = (self.workshop.store.action(link.run.action) for link in self.links)
-        return tuple(sorted({action.image for action in actions if not is_own(action.recipe)}))
+        """Digests of the images it needs, sorted."""
+        return images_of(self.workshop.store, self.links)
 
 
 @contextmanager
@@ -125,8 +127,38 @@ def missing(opened: Opened) -> tuple[Missing, ...]:
     return images + tuple(sorted(lost, key=lambda item: (item.kind, item.tag, item.name)))
 
 
-def bring_images(opened: Opened) -> tuple[str, ...]:
-    """Take the images into the library that it lacks and the bundle holds; nothing of them is run.
+def images_of(store: Store, links: tuple[Link, ...]) -> tuple[str, ...]:
+    """List the images that a chain needs, sorted; our own recipes need none."""
+    actions = (store.action(link.run.action) for link in links)
+    return tuple(sorted({action.image for action in actions if not is_own(action.recipe)}))
+
+
+def descriptions_of(store: Store) -> tuple[Description, ...]:
+    """Read what the bundles said of themselves that were ever imported; one that is gone says nothing."""
+    said = {item.bundle: item for item in store.imports.runs.values()}
+    names = (file.digest for item in said.values() for file in item.files if file.name == _DESCRIPTION)
+    found = []
+    for name in names:
+        with suppress(OSError, ValueError, ProvenanceError):
+            store.objects.verify(name)
+            document = json.loads(store.objects.path(name).read_bytes())
+            found.append(from_document(Description, document, "description"))
+    return tuple(found)
+
+
+def bring_images(
+    workshop: Workshop, images: tuple[str, ...], descriptions: tuple[Description, ...]
+) -> tuple[str, ...]:
+    """Take the images into the library that it lacks and bundles brought; nothing of them is run.
+
+    Parameters
+    ----------
+    workshop : Workshop
+        Its store has the archives.
+    images : tuple of str
+        Digests of those that are needed.
+    descriptions : tuple of Description
+        Of the bundles.
 
     Returns
     -------
@@ -136,12 +168,13 @@ def bring_images(opened: Opened) -> tuple[str, ...]:
     Raises
     ------
     ImageError
-        An archive is damaged, or holds another image than the bundle says.
+        An archive is damaged, or holds another image than its bundle says.
     """
     brought = []
-    store, library = opened.workshop.store, opened.workshop.library
-    for digest in opened.images:
-        archive = archive_of(store, opened.imported.bundle.description, digest)
+    store, library = workshop.store, workshop.library
+    for digest in images:
+        archives = (archive_of(store, description, digest) for description in descriptions)
+        archive = next(filter(None, archives), None)
         if archive is None or _is_here(library, digest):
             continue
         if (other := library.add_archive(archive).config_digest) != digest:
@@ -159,6 +192,7 @@ def archive_of(store: Store, description: Description, digest: str) -> Path | No
     return next((store.objects.path(name) for name in archives if name and store.objects.has(name)), None)
 
 
+_DESCRIPTION = DESCRIPTION.rpartition("/")[2]
 _IMAGE_HINT = "clio image build, or clio image import ARCHIVE"
 
 

@@ -114,6 +114,7 @@ def replay(
     Example: `clio replay m77.clio.zip --raw /archive/muse`
     """
     from pipeline.again import Workshop
+    from pipeline.bundle_replay import bring_images, descriptions_of, images_of
     from pipeline.replay import Terms, chain
     from pipeline.replay import replay as make_again
 
@@ -160,6 +161,8 @@ def replay(
         links = chain(reduction.store, runs, closure=closure)
         is_agreed = agree(reduction.store, (link.run for link in links), yes=yes)
         shop = replace(Workshop.of(reduction), into=target, is_agreed=is_agreed)
+        if is_agreed:
+            bring_images(shop, images_of(reduction.store, links), descriptions_of(reduction.store))
         with watching(links, reduction.cancel) as listen:
             found = make_again(shop, links, _within(terms, reduction, jobs), listen)
     if as_json:

@@ -77,7 +77,7 @@ def replay_bundle(
         if lost:
             _tell_missing(opened, lost, into, as_json=as_json)
         agree(opened.workshop.store, runs_of(opened.links), yes=yes)
-        bring_images(opened)
+        bring_images(opened.workshop, opened.images, (opened.imported.bundle.description,))
         workshop = replace(opened.workshop, is_agreed=True)
         with watching(opened.links, workshop.cancel) as listen:
             found = replay(workshop, opened.links, terms, listen)
@@ -138,12 +138,11 @@ def _tell_missing(opened: "Opened", lost: "tuple[Missing, ...]", into: Path | No
     if as_json:
         OUTPUT.document(SCHEMA, _document(opened, None, lost, into))
     else:
-        OUTPUT.table(
-            ("missing", "tag", "name", "size", "digest"),
-            ((m.kind, m.tag, m.name, in_bytes(m.size), m.digest) for m in lost),
-        )
-        for where in dict.fromkeys(m.where for m in lost if m.where):
-            OUTPUT.say(f"to be had from: {where}")
+        for item in lost:
+            named = " ".join(filter(None, (item.kind, item.tag, item.name)))
+            OUTPUT.line(f"{named}{'' if item.size is None else f', {in_bytes(item.size)}'}")
+            OUTPUT.line(f"  {item.digest}")
+            OUTPUT.line(f"  {item.where or 'nobody says where it is to be had'}")
     files = [m for m in lost if m.kind != "image"]
     if files:
         OUTPUT.say(

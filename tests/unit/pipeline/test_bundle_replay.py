@@ -13,7 +13,7 @@ from bundles import Papers, hex_of, papers_of
 from fakes import FakeEngine, Workspace, install_image
 
 from pipeline.again import NotAgreed, Workshop, remake
-from pipeline.bundle_replay import Opened, bring_images, missing, opened_bundle
+from pipeline.bundle_replay import Opened, bring_images, descriptions_of, missing, opened_bundle
 from pipeline.errors import ImageError
 from pipeline.image import ImageLibrary
 from pipeline.model import Stage
@@ -111,7 +111,7 @@ def test_an_archive_that_holds_no_image_is_refused(narrow: Workspace, flat: Run,
     with opened_bundle(bundle, engine=FakeEngine(), library=ImageLibrary(tmp_path / "none")) as opened:
         assert missing(opened) == ()
         with pytest.raises(ImageError):
-            bring_images(opened)
+            bring_images(opened.workshop, opened.images, descriptions_of(opened.workshop.store))
 
     assert ImageLibrary(tmp_path / "none").list() == ()
 
