@@ -229,7 +229,24 @@ def spread(index: Index, held: InForce, strangers: Collection[str] = ()) -> Spre
             contents.setdefault(content, {})[taint] = None
         for run in _direct(index, graph, taint):
             direct.setdefault(run, {})[taint] = None
+    return follow(graph, direct, contents, strangers)
+
+
+def follow(
+    graph: Graph,
+    direct: Mapping[str, dict[Taint, None]],
+    frames: Mapping[str, dict[Taint, None]],
+    strangers: Collection[str] = (),
+) -> Spread:
+    """Follow taints down from the runs and the contents from outside that they are of; pure.
+
+    Notes
+    -----
+    The least that is consistent: a run is tainted if it is itself, or reads what is; a product if a run that
+    made its data is tainted and no sound one made it too.
+    """
     runs = {run: dict(found) for run, found in direct.items()}
+    contents = {content: dict(found) for content, found in frames.items()}
     waiting = list(runs)
     while waiting:
         run = waiting.pop()

@@ -137,7 +137,9 @@ def _taint(reduction: "Reduction", reference: str, reason: str, as_json: bool) -
     from provenance.taints import Tainted, TaintKind, state
 
     subject = find_subject(reduction, reference)
-    known = next((t for t in reduction.store.tainted.all if subject.is_of(t)), None)
+    held = (t for t in reduction.store.tainted.all if subject.is_of(t))
+    # A product that came out the same again may be tainted once more: with the runs that made it since.
+    known = next((t for t in held if set(subject.runs) <= {t.said.subject, *t.said.runs}), None)
     if known is not None:
         hint = f"clear it first: clio taint --clear {digits(known.statement)} --reason TEXT"
         raise UsageError(f"{known.said.words} already", hint)

@@ -5,9 +5,15 @@ from pathlib import Path
 
 import pytest
 from history import BIAS_UNIT, IMAGE, History, call, keep, outcome, product, raw, used, write_history
+from hypothesis import given
+from hypothesis import strategies as st
 
 from provenance.blast import (
+    Graph,
+    Made,
+    RunRow,
     downstream,
+    follow,
     images,
     named,
     newest_reduction,
@@ -197,3 +203,54 @@ def test_what_clears_a_taint_goes_with_the_closure(store: Store, history: Histor
 
     assert tuple(run.run for run in found.runs) == ids(history.bias, history.flat, again)
     assert found.roots == (history.flat.run,)
+
+
+BAD = Taint("sha256:" + "b" * 64, Tainted(TaintKind.RUN, "r", "r", "bad", "2026"))
+
+
+@given(st.data())
+def test_it_reaches_the_least_that_is_consistent(data: st.DataObject) -> None:
+    """Against the definition, applied over and over: for any runs, whatever made the same data."""
+    count = data.draw(st.integers(1, 8))
+    makes, reads = {}, {}
+    for number in range(count):
+        made = [f"c{n}" for n in range(number)]  # of earlier ones, so that nothing reads what it makes
+        reads[f"r{number}"] = tuple(data.draw(st.lists(st.sampled_from(made), max_size=3))) if made else ()
+        makes[f"r{number}"] = tuple(data.draw(st.lists(st.integers(number, count), min_size=1, max_size=2)))
+    named = {run: tuple(f"c{n}" for n in set(numbers)) for run, numbers in makes.items()}
+    bad = set(data.draw(st.lists(st.sampled_from(sorted(named)), max_size=3)))
+    strangers = set(data.draw(st.lists(st.sampled_from(sorted(named)), max_size=3)))
+
+    found = follow(graph_of(reads, named), {run: {BAD: None} for run in bad}, {}, strangers)
+
+    assert set(found.runs) == naive(reads, named, bad, strangers)
+
+
+def graph_of(reads: dict[str, tuple[str, ...]], makes: dict[str, tuple[str, ...]]) -> Graph:
+    contents = sorted({c for found in (*reads.values(), *makes.values()) for c in found})
+    return Graph(
+        {run: RunRow(run, "", "run", "ok", True, "s", run, "") for run in makes},
+        reads,
+        {run: tuple(Made("T", c, c, c) for c in made) for run, made in makes.items()},
+        {c: tuple(run for run in reads if c in reads[run]) for c in contents},
+        {c: tuple(run for run in makes if c in makes[run]) for c in contents},
+        {},
+    )
+
+
+def naive(
+    reads: dict[str, tuple[str, ...]], makes: dict[str, tuple[str, ...]], bad: set[str], strangers: set[str]
+) -> set[str]:
+    tainted = set(bad)
+    while True:
+        contents = set()
+        for content in {c for made in makes.values() for c in made}:
+            makers = {run for run in makes if content in makes[run]}
+            sound, unsound = makers - tainted, makers & tainted
+            cleared = bool(sound - strangers) or bool(sound and unsound <= strangers)
+            if unsound and not cleared:
+                contents.add(content)
+        more = tainted | {run for run, found in reads.items() if contents & set(found)}
+        if more == tainted:
+            return tainted
+        tainted = more
