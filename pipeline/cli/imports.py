@@ -172,7 +172,8 @@ def _print_import(found: "Import") -> None:
     )
     if found.runs:
         OUTPUT.say(
-            "none of it is believed yet: replay it (clio replay REF), or trust it by hand "
+            "none of it is believed yet: replay it (clio replay REF), let who signed it vouch for it (clio "
+            "verify BUNDLE --allowed-signers FILE --trust), or trust it by hand "
             f"(clio trust {digits(bundle.id)} --reason TEXT)"
         )
 

@@ -34,7 +34,7 @@ def taint(
     reference: Annotated[
         str,
         typer.Argument(
-            metavar="[REF]",
+            metavar="REF",
             help="A run, product, raw frame, static calibration or image, or `RECIPE.PARAMETER=VALUE`.",
             show_default=False,
         ),
