@@ -10,7 +10,7 @@ from provenance.errors import BundleRefused, NotCanonical
 DEPTH_MOST = 24
 """Objects and lists in one another at most; a record has seven."""
 
-_BRACKET = re.compile(rb"[][{}]")
+_STEP = re.compile(rb'\\.|[][{}"]', re.DOTALL)
 
 
 def read_canonical(data: bytes, what: str) -> Document:
@@ -52,11 +52,15 @@ def depth_of(data: bytes, most: int = 1 << 30) -> int:
     2
     """
     deepest = depth = 0
-    # Every other piece is within quotes, once escaped ones are gone; so nothing in a text counts.
-    plain = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
-    for found in _BRACKET.finditer(b"".join(plain)):
-        depth += 1 if found[0] in b"[{" else -1
-        deepest = max(deepest, depth)
-        if deepest > most:
-            break
+    is_text = False
+    # One piece at a time: whoever writes a million quotes is not to fill the memory with them.
+    for found in _STEP.finditer(data):
+        letter = found[0]
+        if letter == b'"':
+            is_text = not is_text
+        elif not is_text and len(letter) == 1:
+            depth += 1 if letter in b"[{" else -1
+            deepest = max(deepest, depth)
+            if deepest > most:
+                break
     return deepest

@@ -1,6 +1,7 @@
 """Bundles of people who mean harm, or of a bad disk: nothing is stored, what is wrong is said (promise 9)."""
 
 import json
+import random
 import struct
 import zipfile
 from collections.abc import Callable
@@ -15,8 +16,11 @@ from stored import BIAS, FLAT, tree, two_runs
 from provenance.digest import canonical_json, digest_bytes
 from provenance.errors import BundleRefused
 from provenance.importing import import_bundle
+from provenance.intake import examine
 from provenance.model import Run
 from provenance.store import Store
+from provenance.strictjson import depth_of
+from provenance.zipped import Zipped
 
 BOMB = b"\0" * 10_000_000
 
@@ -626,3 +630,71 @@ def test_an_honest_bundle_is_none_of_these(store: Store, papers: Papers, tmp_pat
 
     assert len(found.runs) == 2
     assert isinstance(store.run(found.runs[0].run), Run)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_byte_is_changed_it_is_refused_or_says_the_same(
+    store: Store, papers: Papers, tmp_path: Path, seed: int
+) -> None:
+    """Fifty bytes each: the store is untouched, unless the byte says nothing of what is in the bundle."""
+    whole = zip_of(papers.all())
+    path = tmp_path / "b.zip"
+    lots = random.Random(seed)
+    before, harmless = tree(store.path), []
+    for _ in range(50):
+        at = lots.randrange(len(whole))
+        changed = bytearray(whole)
+        changed[at] ^= 1 << lots.randrange(8)
+        path.write_bytes(changed)
+        try:
+            look_into_all(path)
+        except BundleRefused:
+            with pytest.raises(BundleRefused):
+                import_bundle(store, path)
+            assert tree(store.path) == before
+        else:
+            harmless.append(at)
+
+    directory = whole.index(b"PK\1\2")
+    assert all(at >= directory or whole[:at].rfind(b"PK\3\4") >= at - 10 for at in harmless)
+
+
+def look_into_all(path: Path) -> None:
+    """Read all of a bundle, objects included."""
+    with Zipped(path) as zipped:
+        bundle = examine(zipped)
+        for digest in bundle.objects:
+            member = zipped.members[f"data/objects/{digest[7:9]}/{digest[7:]}"]
+            if hex_of(b"".join(zipped.pieces(member))) != digest[7:]:
+                raise BundleRefused("an object was changed")
+
+
+def test_wherever_it_is_cut_it_is_refused(store: Store, papers: Papers, tmp_path: Path) -> None:
+    whole = zip_of(papers.all())
+    path = tmp_path / "b.zip"
+    before = tree(store.path)
+    for length in range(0, len(whole), len(whole) // 60):
+        path.write_bytes(whole[:length])
+        with pytest.raises(BundleRefused):
+            import_bundle(store, path)
+
+    assert tree(store.path) == before
+
+
+@pytest.mark.parametrize(
+    ("data", "depth"),
+    [
+        (b"", 0),
+        (b"[]", 1),
+        (b'["[[[["]', 1),
+        (b'["\\"[[", [{}]]', 3),
+        (b'["\\\\", [[]]]', 3),
+        (b"]]]][[[", 0),
+    ],
+)
+def test_depth_is_counted_outside_of_texts(data: bytes, depth: int) -> None:
+    assert depth_of(data) == max(depth, 0)
+
+
+def test_a_million_quotes_are_counted_in_no_time() -> None:
+    assert depth_of(b'"' * 1_000_000 + b'\\"' * 100_000) == 0
