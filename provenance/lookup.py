@@ -166,7 +166,8 @@ def _judge(shelves: Shelves, key: str, run_id: str) -> Run | _Miss:
     if not run.is_success:
         return _Miss(1, f"failed before: {run.reason or run.cause or run.status.value}", run)
     if doubt := shelves.doubt(run):
-        return _Miss(0, doubt)
+        # As a failure, of which the newest counts: what failed since it was tainted is not tried for ever.
+        return _Miss(1, doubt)
     for name, digest, size in _wanted(run):
         if (reason := inspect(shelves, digest, size, name)) is not None:
             return _Miss(0, _pruned(shelves, run, digest, name) or reason)

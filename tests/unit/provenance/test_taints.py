@@ -9,7 +9,7 @@ from stored import a_run, an_action, commit
 
 from provenance.check import reindex
 from provenance.doubts import Doubts
-from provenance.model import InputFile, Run
+from provenance.model import InputFile, Run, Status
 from provenance.store import Store
 from provenance.taints import Taint, Tainted, TaintKind, clear, state, taints
 
@@ -172,3 +172,19 @@ def test_what_others_said_blocks_nothing_of_ours_and_clears_nothing(store: Store
 
     assert {t.statement for t in found if t.holds} == {mine.statement, run.statement}
     assert {t.statement for t in found if t.is_foreign} == foreign - {back.digest}
+
+
+def test_what_failed_since_it_was_tainted_is_a_failure(store: Store) -> None:
+    """Promise 6: it is not tried again for ever. Tainted after it failed, it is tried."""
+    action = an_action()
+    first = commit(store, action, b"bytes")
+    failed = commit(
+        store, action, status=Status.FAILED, exit_status=1, cause="recipe error", reason="no light"
+    )
+    assert store.lookup(action.key).run == first
+    of_run(store, first)
+
+    assert store.lookup(action.key).failed == failed
+    second = commit(store, action, b"other")
+    of_run(store, second)
+    assert store.lookup(action.key).failed is None
