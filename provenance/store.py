@@ -530,8 +530,17 @@ class Store:
         return self.load(queries.select_runs(self._index, stage=stage, unit=unit, key=key, limit=limit))
 
     def newest_runs(self, stage: str, *, successful: bool = False) -> tuple[Run, ...]:
-        """Return the newest run of each unit of a stage; see `queries.select_newest`."""
-        return self.load(queries.select_newest(self._index, stage, successful=successful))
+        """Return the newest run of each unit of a stage, ours before imported; as `queries.select_newest`."""
+        found = self.load(queries.select_newest(self._index, stage, successful=successful))
+        return tuple(self._ours(run, successful=successful) for run in found) if self.imports.runs else found
+
+    def _ours(self, newest: Run, *, successful: bool) -> Run:
+        """Return the newest run of a step that somebody vouches for, in place of one that nobody does."""
+        if not self.imports.doubt(newest):
+            return newest
+        runs = self.runs(newest.stage, newest.unit)
+        ours = [run for run in runs if not self.imports.doubt(run) and (run.is_success or not successful)]
+        return next((run for run in ours if run.purpose is Purpose.RUN), newest)
 
     def past_steps(self, stage: str, unit: str) -> tuple[PastStep, ...]:
         """Return what the calls of the command did with a step, newest first."""

@@ -5,7 +5,9 @@ from stored import an_action, commit
 
 from provenance.errors import StoreDamaged
 from provenance.imports import IMPORTED, TRUSTED, How, Imported
+from provenance.lineage import ancestors
 from provenance.model import Run, Status
+from provenance.remembered import Remembered
 from provenance.store import Store
 
 UNBELIEVED = "imported, and neither verified nor trusted"
@@ -86,6 +88,28 @@ def test_a_store_that_is_open_elsewhere_sees_an_import_at_once(store: Store) -> 
         imported(other, run)
 
     assert store.lookup(run.action).reason == UNBELIEVED
+
+
+def test_what_a_step_names_is_ours_though_an_imported_run_says_that_it_is_newer(store: Store) -> None:
+    """Promise 9: nobody shows or hands on a stranger's product in place of his own."""
+    ours = commit(store, an_action(), b"bias")
+    theirs = commit(store, an_action(numerics="native"), b"another bias")
+    imported(store, theirs)
+
+    assert store.newest_runs("bias") == store.newest_runs("bias", successful=True) == (ours,)
+    store.trust([theirs], How.HAND, "it is better")
+    assert store.newest_runs("bias") == (theirs,)
+
+
+def test_of_the_makers_of_the_same_bytes_ours_is_followed(store: Store) -> None:
+    ours = commit(store, an_action(), b"bias")
+    theirs = commit(store, an_action(numerics="native"), b"bias")
+    imported(store, theirs)
+
+    assert store.runs_making(ours.outputs[0].digest) == (ours, theirs)
+    assert Remembered(store).runs_making(ours.outputs[0].digest) == (ours, theirs)
+    node = ancestors(store, ours.outputs[0].digest).artifacts[0]
+    assert (node.made_by, node.also_made_by) == (ours.run, (theirs.run,))
 
 
 def test_what_was_imported_survives_the_index(store: Store) -> None:
