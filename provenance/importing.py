@@ -102,6 +102,7 @@ class _Importing:
         files = {self._digest(name): name for name in kept if runs or statements}
         wanted |= {digest: self._zipped.members[name] for digest, name in files.items()}
         new = tuple(digest for digest, member in wanted.items() if not self._is_sound(digest, member))
+        store.sweep()  # what an import that was killed left, which may be much
         self._ask_for_room(sum(wanted[digest].size for digest in new))
         with _aside(store) as incoming:
             for digest, member in wanted.items():

@@ -11,6 +11,7 @@ from stored import BIAS, FLAT, RAW, RAW_FRAME, tree, two_runs
 from provenance.check import check, remarks
 from provenance.digest import digest_bytes
 from provenance.errors import BundleRefused, StoreDamaged
+from provenance.identity import Owner, this_process
 from provenance.importing import import_bundle, look_into
 from provenance.imports import IMPORTED, TRUSTED, How
 from provenance.lineage import ancestors
@@ -129,6 +130,19 @@ def test_imported_runs_survive_the_index(store: Store, elsewhere: Elsewhere, tmp
 
     assert store.run(elsewhere.flat.run) == elsewhere.flat
     assert not store.lookup(elsewhere.flat.action).is_hit
+
+
+def test_what_a_killed_import_left_is_swept_by_the_next(
+    store: Store, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    """Promise 1."""
+    dead = Owner(this_process().host, "0" * 32, 1, 1)
+    left = store.path / "tmp" / f"{dead}~{'0' * 32}"
+    left.write_bytes(FLAT)
+
+    import_bundle(store, elsewhere.papers.zip(tmp_path / "b.zip"))
+
+    assert not left.exists()
 
 
 def test_a_record_that_says_otherwise_than_ours_is_refused(elsewhere: Elsewhere, tmp_path: Path) -> None:
