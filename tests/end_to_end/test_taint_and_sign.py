@@ -23,7 +23,7 @@ def test_a_tainted_bias_makes_one_step_run_and_names_all_that_waits(reduced: Red
     after = call("plan", "--json", cwd=folder).document["steps"]
 
     assert cleared.exit_status == 0, cleared.stderr
-    (cause,) = plan["causes"]
+    cause = plan["causes"][0]  # that of most steps; offsets that were edited may be another
     assert cause["steps"] == [BIAS]
     assert cause["text"].endswith("is tainted: a failing disk")
     assert {run["step"] for run in traced["runs"]} >= {BIAS, *cause["waiting"]}
