@@ -183,7 +183,8 @@ def test_show_as_json_holds_the_record_and_the_action(clio: Clio, history: Histo
 
     found = document(clio("show", made.digest, "--json"))
     assert list(found) == [
-        *("schema", "reference", "kind", "product", "run", "action", "accepted", "verdicts", "taints")
+        *("schema", "reference", "kind", "product", "run", "action"),
+        *("accepted", "verdicts", "taints", "imported"),
     ]
     assert (found["schema"], found["kind"]) == ("clio-show/1", "product")
     assert found["product"]["digest"] == made.digest
