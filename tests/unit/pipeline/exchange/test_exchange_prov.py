@@ -229,14 +229,3 @@ def test_any_text_survives_both_spellings(text: str, number: int) -> None:
 )
 def test_what_is_not_known_is_a_dash_where_the_grammar_asks_for_one(record: Record, line: str) -> None:
     assert prov_n(Document({}, (record,))) == f"document\n  {line}\nendDocument"
-
-
-def test_a_reader_of_prov_n_finds_the_graph_of_prov_json(graph: Graph) -> None:
-    """Newer versions of the package have such a reader."""
-    document = prov_document(graph)
-    try:
-        read = ProvDocument.deserialize(content=prov_n(document), format="provn")
-    except NotImplementedError:
-        pytest.skip("prov reads PROV-N from version 3 on, and runcrate holds it at 1")
-
-    assert read == opened(document)
