@@ -8,6 +8,7 @@ FITS Standard 4.0, sections 3-4.
 """
 
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ BLOCK = 2880
 
 _LARGEST_HEADER = 4000 * BLOCK
 _CHUNK = 364 * BLOCK
+_MOST_AXES = 999
+"""FITS Standard 4.0, section 4.4.1."""
 _SIZES = ("NAXIS", "BITPIX", "PCOUNT", "GCOUNT")
 Value = str | int | float | bool | None
 """The value of a card; None where it has none."""
@@ -144,7 +147,7 @@ def read_hdus(path: Path) -> tuple[Hdu, ...]:
             # A packed file tells its size only by its end: then what is skipped is read, once and forward.
             size = None if is_packed else os.fstat(stream.fileno()).st_size
             return tuple(_walk(stream, path, size))
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise FitsError(f"cannot read {path}: {reason(error)}") from error
 
 
@@ -289,6 +292,8 @@ def data_size(header: Header, path: Path, index: int) -> int:
             return value
         raise FitsError(f"{path} is damaged: {keyword} = {value!r} in HDU {index}")
 
+    if number("NAXIS") > _MOST_AXES:
+        raise FitsError(f"{path} is damaged: NAXIS = {number('NAXIS')} in HDU {index}")
     axes = [number(f"NAXIS{n}") for n in range(1, number("NAXIS") + 1)]
     if not axes:
         return 0

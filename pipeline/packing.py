@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import threading
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -190,7 +191,7 @@ def version() -> str:
 def _next(source: IO[bytes], path: Path) -> bytes:
     try:
         return source.read(_CHUNK)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FitsError(f"cannot read {path}: {reason}") from error
 

@@ -6,6 +6,7 @@ it was made.
 """
 
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ def read_headers(path: Path, most: int = _MOST_HDUS) -> Headers:
             if not found:
                 raise
             return Headers(tuple(found), _without(error.message, path))
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             if not found:
                 raise FitsError(f"cannot read {path}: {reason(error)}") from error
             return Headers(tuple(found), f"cannot be read to its end: {reason(error)}")

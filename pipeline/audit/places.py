@@ -4,6 +4,7 @@ A file that is found so is a candidate: that the product was made from these ver
 store can prove.
 """
 
+import contextlib
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -91,7 +92,8 @@ class Places:
         """All FITS files in the folders, each once, in a sorted order."""
         paths = [path for path in list_files(self.folders, []) if path.is_file()]
         for folder in self._beside:
-            paths += sorted(path for path in folder.iterdir() if path.is_file())
+            with contextlib.suppress(OSError):  # a folder whose files can be read and not be listed
+                paths += sorted(path for path in folder.iterdir() if path.is_file())
         chosen = {path.resolve(): path for path in reversed(paths) if path.name.lower().endswith(_ENDINGS)}
         return tuple(seen for path in reversed(chosen.values()) if (seen := _see(path)))
 

@@ -9,6 +9,7 @@ from builders import hdu, image, primary, write_raw
 from pipeline.audit.cards import FullCard, read_cards, read_headers
 from pipeline.audit.claims import FileClaims, read_claims
 from pipeline.errors import FitsError
+from pipeline.fitsfile import read_hdus
 
 
 def claimed(**values: object) -> FileClaims:
@@ -161,3 +162,20 @@ def test_a_raw_frame_has_no_chain(tmp_path: Path) -> None:
     claims = read_claims(read_headers(path).hdus)
     assert claims.recipes == ()
     assert claims.extensions == ("CHAN01", "CHAN02")
+
+
+def test_a_packed_file_that_is_damaged_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """Whatever the unpacker complains of; a scan of its folder goes on (promise 6)."""
+    path = tmp_path / "a.fits.gz"
+    path.write_bytes(b"\x1f\x8b\x08\0garbage" * 50)
+
+    for read in (read_headers, read_hdus):
+        with pytest.raises(FitsError, match="cannot read"):
+            read(path)
+
+
+def test_more_axes_than_there_can_be_are_not_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    path.write_bytes(primary() + hdu({"XTENSION": "IMAGE", "BITPIX": 16, "NAXIS": 999999999, "NAXIS1": 1}))
+
+    assert read_headers(path).fault == "damaged: NAXIS = 999999999 in HDU 1"
