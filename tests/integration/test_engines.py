@@ -405,17 +405,18 @@ def test_sweep_leaves_the_containers_of_the_living(bench: Bench, eventually: Eve
     assert [result.exit_status for result in results] == [0]
 
 
-def groups_named_clio() -> set[Path]:
+def groups_named(run: str) -> set[Path]:
     hierarchies = [path for path in Path("/sys/fs/cgroup").iterdir() if path.name in ("memory", "pids")]
-    return {path for top in hierarchies for path in top.rglob("clio-run-*")}
+    return {path for top in hierarchies for path in top.rglob(f"clio-{run}*")}
 
 
 def test_nothing_is_left_behind_promise_1(bench: Bench, host: str) -> None:
-    bench.shell("exit 0", memory_bytes=1 << 30)
-    bench.shell("kill -KILL $$", memory_bytes=1 << 30)
-    bench.shell("sleep 30", memory_bytes=1 << 30, timeout_s=0.5)
+    run = f"run-{uuid4().hex[:8]}"
+    bench.shell("exit 0", memory_bytes=1 << 30, run=run)
+    bench.shell("kill -KILL $$", memory_bytes=1 << 30, run=run)
+    bench.shell("sleep 30", memory_bytes=1 << 30, timeout_s=0.5, run=run)
 
-    assert groups_named_clio() == set()
+    assert groups_named(run) == set()
     if host:
         import docker
 
