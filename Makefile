@@ -52,9 +52,9 @@ test-e2e: setup ## tests of the installed command, raw frames to report
 faults: setup ## break things: kill, fill the disk, damage, eight at once
 	CLIO_FAULTS_SEED="$(or $(SEED),1)" CLIO_FAULTS_SAMPLE="$(or $(SAMPLE),1)" $(PYTEST) tests/faults -n 2 --dist worksteal
 
-# Many of the rest wait for one recipe; what belongs together stays together (tests/conftest.py).
+# Many of the rest wait for one recipe: the two halves run beside each other, and each is told when it has ended.
 test-all: test-unit faults ## unit tests, faults, then the rest
-	$(PYTEST) tests/integration tests/end_to_end -n 2 --dist loadgroup --no-loadscope-reorder
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-integration test-e2e
 
 docs-check: setup ## run the commands in the README and compare what they print
 	$(BIN)/python tests/docs_check.py README.md
