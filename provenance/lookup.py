@@ -73,6 +73,8 @@ def look_up(shelves: Shelves, key: str) -> Lookup:
         if isinstance(judged, Run):
             return Lookup(judged, "")
         misses.append(judged)
+    if misses and misses[0].is_doubted:
+        return Lookup(None, misses[0].reason)  # whatever became of older ones
     # The best attempt explains most; of equals the newest, which stands first.
     best = min(misses, key=lambda miss: miss.rank) if misses else _Miss(2, "never run")
     return Lookup(None, best.reason, best.failed)
@@ -152,6 +154,8 @@ class _Miss:
     """0 was successful once, 1 failed, 2 was never meant to be believed."""
     reason: str
     failed: Run | None = None
+    is_doubted: bool = False
+    """Whether somebody said that it is bad."""
 
 
 def _judge(shelves: Shelves, key: str, run_id: str) -> Run | _Miss:
@@ -167,7 +171,7 @@ def _judge(shelves: Shelves, key: str, run_id: str) -> Run | _Miss:
         return _Miss(1, f"failed before: {run.reason or run.cause or run.status.value}", run)
     if doubt := shelves.doubt(run):
         # As a failure, of which the newest counts: what failed since it was tainted is not tried for ever.
-        return _Miss(1, doubt)
+        return _Miss(1, doubt, is_doubted=True)
     for name, digest, size in _wanted(run):
         if (reason := inspect(shelves, digest, size, name)) is not None:
             return _Miss(0, _pruned(shelves, run, digest, name) or reason)

@@ -188,3 +188,14 @@ def test_what_failed_since_it_was_tainted_is_a_failure(store: Store) -> None:
     second = commit(store, action, b"other")
     of_run(store, second)
     assert store.lookup(action.key).failed is None
+
+
+def test_the_taint_is_the_reason_though_an_older_run_lost_its_bytes(store: Store) -> None:
+    """Promise 4: what a person said of the newest explains most."""
+    action = an_action()
+    lost = commit(store, action, b"bytes")
+    store.objects.path(lost.outputs[0].digest).unlink()
+    newest = commit(store, action, b"others")
+    of_run(store, newest)
+
+    assert store.lookup(action.key).reason.endswith(f"is tainted: {REASON}")
