@@ -6,27 +6,28 @@ from pathlib import Path
 
 from tests.end_to_end.commands import Reduced, call
 
-BIAS = "bias:2026-01-15T13:59:52:01"
+STEP = "wave:2026-01-15T16:05:52:02"
+"""Made once: of what other tests make again, or replay, a sound twin would clear the taint."""
 
 
-def test_a_tainted_bias_makes_one_step_run_and_names_all_that_waits(reduced: Reduced) -> None:
+def test_a_tainted_run_makes_one_step_run_and_names_all_that_waits(reduced: Reduced) -> None:
     """Promise 4; and cleared, all is as it was."""
     folder = reduced.folder
     before = call("plan", "--json", cwd=folder).document["steps"]
-    (taint,) = call("taint", BIAS, "--reason", "a failing disk", "--json", cwd=folder).document["taints"]
+    (taint,) = call("taint", STEP, "--reason", "a failing disk", "--json", cwd=folder).document["taints"]
     try:
         plan = call("plan", "--why", "--json", cwd=folder).document
         shown = call("show", "combine", "--json", cwd=folder).document
-        traced = call("trace", "--down", BIAS, "--format", "table", "--json", cwd=folder).document
+        traced = call("trace", "--down", STEP, "--format", "table", "--json", cwd=folder).document
     finally:
-        cleared = call("taint", "--clear", BIAS, "--reason", "it was sound", cwd=folder)
+        cleared = call("taint", "--clear", STEP, "--reason", "it was sound", cwd=folder)
     after = call("plan", "--json", cwd=folder).document["steps"]
 
     assert cleared.exit_status == 0, cleared.stderr
     cause = plan["causes"][0]  # that of most steps; offsets that were edited may be another
-    assert cause["steps"] == [BIAS]
+    assert cause["steps"] == [STEP]
     assert cause["text"].endswith("is tainted: a failing disk")
-    assert {run["step"] for run in traced["runs"]} >= {BIAS, *cause["waiting"]}
+    assert {run["step"] for run in traced["runs"]} >= {STEP, *cause["waiting"]}
     assert taint["newest_runs"] > 1
     assert shown["taints"][0]["through"]
     assert after == before
@@ -47,7 +48,7 @@ def test_a_tainted_raw_frame_blocks_what_reads_it(reduced: Reduced) -> None:
         assert call("taint", "--clear", name, "--reason", "none", cwd=folder).exit_status == 0
     outcomes = {f"{step['stage']}:{step['unit']}": step for step in steps}
 
-    assert outcomes[BIAS]["outcome"] == "hit"
+    assert outcomes[STEP]["outcome"] == "hit"
     blocked = [step for step in steps if step["outcome"] == "blocked"]
     assert {step["stage"] for step in blocked} >= {"scibasic", "sky", "combine"}
     assert all("is tainted: a cloud" in step["why"][-1] for step in blocked)
