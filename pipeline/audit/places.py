@@ -188,7 +188,7 @@ class Places:
         if self.store is None or not claim.name:
             return []
         found = [
-            self._stored(item, ("name",), claim)
+            self._stored(self._standing(item), ("name",), claim)
             for item in self.store.files_named(claim.archive_name)
             if item.tag == claim.tag
         ]
@@ -208,6 +208,17 @@ class Places:
             ]
         unique = {candidate.digest: candidate for candidate in reversed(found)}
         return list(reversed(unique.values()))
+
+    def _standing(self, item: KnownFile) -> KnownFile:
+        """Give the product that is there now for one that a recipe read: the very bytes, else the same data.
+
+        The place where its reader saw it may be gone: the store was moved, or the product was made again and
+        nobody had to read its new bytes.
+        """
+        assert self.store is not None
+        alike = self.store.files_of_data(item.data_digest) if item.data_digest else ()
+        there = [made for made in alike if made.is_product and self.store.objects.has(made.digest)]
+        return min(there, key=lambda made: made.digest != item.digest, default=item)
 
     def _stored(self, item: KnownFile, by: tuple[str, ...], claim: InputClaim) -> Candidate:
         assert self.store is not None

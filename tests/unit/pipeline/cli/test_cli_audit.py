@@ -152,3 +152,15 @@ def test_every_field_is_documented(clio: Clio, reduced: Workspace) -> None:
 
     known = documented("clio-audit/1")
     assert set(paths(found, known)) - known.keys() == set()
+
+
+def test_what_a_recipe_read_is_found_where_the_store_lies_now(clio: Clio, reduced: Workspace) -> None:
+    """Promise 2: not where it lay when it was read."""
+    copy = edited(flat_of(reduced), b"'sigclip '", b"'average '")
+    moved = reduced.root.rename(reduced.root.with_name("moved"))
+    copy = moved / copy.relative_to(reduced.root)
+
+    found = document(clio("audit", copy, "-C", moved, "--json"))["files"][0]
+
+    (bias,) = (item for item in found["recipes"][-1]["inputs"] if item["tag"] == "MASTER_BIAS")
+    assert [Path(item["path"]).is_relative_to(moved) for item in bias["candidates"]] == [True]
