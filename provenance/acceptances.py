@@ -4,24 +4,18 @@ An acceptance lets the outcome of the earlier run stand for that of the new acti
 further change is a miss again. It is a statement, and so is taking it back; neither is ever forgotten.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 
-from provenance.documents import Document, from_document, to_document
-from provenance.errors import StoreDamaged
+from provenance.documents import Document, to_document
 from provenance.model import Statement
+from provenance.statements import read_body, taken_back
 
 ACCEPTED = "acceptance"
 """Kind of the statement that accepts."""
 REVOKED = "acceptance-revoked"
 """Kind of the statement that takes one back."""
-
-T = TypeVar("T", "Accepted", "Revoked")
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +80,11 @@ def acceptances(accepted: Iterable[Statement], revoked: Iterable[Statement]) -> 
     accepted, revoked : iterable of Statement
         Those of the two kinds.
     """
-    taken_back: dict[str, Revoked] = {}
-    for statement in revoked:
-        back = _read(Revoked, statement)
-        if back is not None:
-            taken_back.setdefault(back.acceptance, back)
+    backs = taken_back(Revoked, revoked, lambda back: back.acceptance)
     found = [
-        Acceptance(statement.digest, said, taken_back.get(statement.digest))
+        Acceptance(statement.digest, said, backs.get(statement.digest))
         for statement in accepted
-        if (said := _read(Accepted, statement)) is not None
+        if (said := read_body(Accepted, statement)) is not None
     ]
     return tuple(sorted(found, key=lambda item: (item.said.at, item.statement)))
 
@@ -124,11 +114,3 @@ class InForce:
         """Read again when next asked: something was said."""
         with self._lock:
             self._by_action = None
-
-
-def _read(kind: type[T], statement: Statement) -> T | None:
-    try:
-        return from_document(kind, statement.body, statement.kind)
-    except StoreDamaged as error:
-        _log.warning("statement %s is passed over: %s", statement.digest, error.message)
-        return None

@@ -9,11 +9,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
 
 from provenance.documents import Document, from_document, to_document
-from provenance.errors import StoreDamaged
 from provenance.model import ExtraFile, Run, Statement
+from provenance.statements import read_body, taken_back
 
 IMPORTED = "imported"
 """Kind of the statement that says what a bundle brought."""
@@ -21,8 +20,6 @@ TRUSTED = "trusted"
 """Kind of the statement that vouches for imported runs."""
 DISTRUSTED = "trust-revoked"
 """Kind of the statement that takes that back."""
-
-T = TypeVar("T", "Trusted", "Distrusted")
 
 
 class How(StrEnum):
@@ -197,11 +194,11 @@ def imports_of(
 
 def trusts_of(trusted: Iterable[Statement], distrusted: Iterable[Statement]) -> tuple[Trust, ...]:
     """Put statements together, oldest first; one that cannot be read vouches for nothing."""
-    taken_back = {back.trust: back for item in distrusted if (back := _read(Distrusted, item)) is not None}
+    backs = taken_back(Distrusted, distrusted, lambda back: back.trust)
     found = [
-        Trust(item.digest, said, taken_back.get(item.digest))
+        Trust(item.digest, said, backs.get(item.digest))
         for item in trusted
-        if (said := _read(Trusted, item)) is not None
+        if (said := read_body(Trusted, item)) is not None
     ]
     return tuple(sorted(found, key=lambda trust: (trust.said.at, trust.statement)))
 
@@ -236,10 +233,3 @@ class Importing:
         """Read again when next asked: something was said."""
         with self._lock:
             self._found = None
-
-
-def _read(kind: type[T], statement: Statement) -> T | None:
-    try:
-        return from_document(kind, statement.body, statement.kind)
-    except StoreDamaged:
-        return None

@@ -5,25 +5,21 @@ names the runs that had made it. A taint of a frame, an image or a parameter hol
 it: making that again would only give the same. What lies downstream is tainted by inheritance; see `blast`.
 """
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from provenance.documents import Document, from_document, to_document
-from provenance.errors import ProvenanceError, StoreDamaged, short
+from provenance.documents import Document, to_document
+from provenance.errors import ProvenanceError, short
 from provenance.model import Action, Run, Statement
+from provenance.statements import read_body, taken_back
 
 TAINTED = "taint"
 """Kind of the statement that taints."""
 CLEARED = "taint-cleared"
 """Kind of the statement that clears one."""
-
-T = TypeVar("T", "Tainted", "Cleared")
-
-_log = logging.getLogger(__name__)
 
 
 class TaintKind(StrEnum):
@@ -125,29 +121,34 @@ def clear(store: Keeper, taint: Taint, reason: str, at: str) -> Taint:
 
 
 def taints(
-    tainted: Sequence[Statement], cleared: Iterable[Statement], foreign: Collection[str] = ()
+    tainted: Iterable[Statement], cleared: Sequence[Statement], foreign: Collection[str] = ()
 ) -> tuple[Taint, ...]:
     """Put statements together, oldest first; one that cannot be read is passed over.
 
     Parameters
     ----------
-    tainted, cleared : sequence of Statement
+    tainted, cleared : iterable of Statement
         Those of the two kinds.
     foreign : collection of str
         Digests of statements that bundles brought: of these none clears what was said here.
     """
-    taken_back: dict[str, Cleared] = {}
-    said_here = {statement.digest for statement in tainted} - set(foreign)
-    for statement in cleared:
-        back = _read(Cleared, statement)
-        if back is not None and not (statement.digest in foreign and back.taint in said_here):
-            taken_back.setdefault(back.taint, back)
+    backs = taken_back(Cleared, cleared, _of)
+    ours = taken_back(Cleared, (item for item in cleared if item.digest not in foreign), _of)
     found = [
-        Taint(item.digest, said, taken_back.get(item.digest), item.digest in foreign)
+        Taint(
+            item.digest,
+            said,
+            (backs if item.digest in foreign else ours).get(item.digest),
+            item.digest in foreign,
+        )
         for item in tainted
-        if (said := _read(Tainted, item)) is not None
+        if (said := read_body(Tainted, item)) is not None
     ]
     return tuple(sorted(found, key=lambda taint: (taint.said.at, taint.statement)))
+
+
+def _of(back: Cleared) -> str:
+    return back.taint
 
 
 class InForce:
@@ -237,11 +238,3 @@ class InForce:
         if self._parameters:
             found += [self._parameters[pair] for pair in action.parameters if pair in self._parameters]
         return found
-
-
-def _read(kind: type[T], statement: Statement) -> T | None:
-    try:
-        return from_document(kind, statement.body, statement.kind)
-    except StoreDamaged as error:
-        _log.warning("statement %s is passed over: %s", statement.digest, error.message)
-        return None
