@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.emulator import find_emulator
 from pipeline.engine import USUAL, Ending, Engine, RecipeImage, Surroundings
-from pipeline.environment import FREE, PINNED, THREADS, TUNABLES
+from pipeline.environment import FREE, THREADS, TUNABLES, tunables
 from pipeline.errors import UsageError
 from pipeline.execute import Call, Ran, StagedInput, execute
 from pipeline.finding import stage_inputs
@@ -64,9 +64,7 @@ class Variation:
         if self.threads is not None and told.get(THREADS) != FREE:
             told[THREADS] = str(self.threads)
         if self.numerics not in (None, action.numerics):
-            told.pop(TUNABLES, None)
-            if self.numerics == "pinned" and action.platform in PINNED:
-                told[TUNABLES] = PINNED[action.platform]
+            told[TUNABLES] = tunables(self.numerics, action.platform)
         environment = tuple((told | dict(self.environment)).items())
         return replace(action, environment=environment, numerics=self.numerics or action.numerics)
 

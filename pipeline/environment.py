@@ -10,6 +10,16 @@ LIBRARY_FOLDERS = {"linux/amd64": "x86_64-linux-gnu", "linux/arm64": "aarch64-li
 PINNED = {"linux/amd64": "glibc.cpu.hwcaps=-AVX2,-AVX512F,-FMA,-FMA4"}
 """Keeps glibc 2.36 from choosing other variants of exp, sin, pow on newer CPUs, 1 ulp apart."""
 
+KEPT_MEMORY = ":".join(
+    (
+        f"glibc.malloc.mmap_threshold={256 * 1024**2}",
+        f"glibc.malloc.trim_threshold={1024**3}",
+        f"glibc.malloc.top_pad={64 * 1024**2}",
+    )
+)
+"""Lets a recipe use again what it freed; by default glibc hands images back to the kernel, which clears each
+page of the next one. No result should depend on it; what memory holds that was never written does."""
+
 VARIABLES = frozenset(
     {
         "MUSE_AIT_HACK_SLICE_NUMBER",
@@ -73,9 +83,20 @@ def environment(
         "PATH": "/usr/bin:/bin",
         "TZ": "UTC",
     }
-    if numerics == "pinned" and platform in PINNED:
-        variables[TUNABLES] = PINNED[platform]
+    variables[TUNABLES] = tunables(numerics, platform)
     return tuple(sorted((variables | dict(chosen)).items()))
+
+
+def tunables(numerics: str, platform: str) -> str:
+    """Give what the C library is told: how to keep memory and, pinned, which variants of functions to take.
+
+    Parameters
+    ----------
+    numerics, platform : str
+        As of `environment`.
+    """
+    pinned = PINNED.get(platform) if numerics == "pinned" else None
+    return f"{pinned}:{KEPT_MEMORY}" if pinned else KEPT_MEMORY
 
 
 def refused_variable(name: str) -> tuple[str, str]:

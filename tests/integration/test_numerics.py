@@ -16,7 +16,7 @@ from astropy.io import fits
 
 from pipeline.emulator import look
 from pipeline.engine import USUAL, Engine, EngineRequest, RecipeImage
-from pipeline.environment import PINNED, clock_environment, environment
+from pipeline.environment import KEPT_MEMORY, PINNED, clock_environment, environment
 from pipeline.execute import Call, Ran, StagedInput, execute
 from pipeline.fitsdigest import digest_file
 
@@ -188,6 +188,23 @@ def test_the_loader_of_the_image_has_each_name_that_is_masked(image: RecipeImage
 
     assert name in PINNED[image.platform]
     assert name.encode() in loader.read_bytes()
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.parametrize("numerics", ["pinned", "native"])
+def test_the_library_of_the_image_takes_what_it_is_told_of_memory(
+    open_bubblewrap: Engine, image: RecipeImage, tmp_path: Path, numerics: str
+) -> None:
+    """A value that glibc refuses, or a name that it does not know, would be passed over without a word."""
+    variables = variables_of(image, numerics=numerics, at=None)
+
+    said = inside(
+        open_bubblewrap, image, tmp_path / "out", variables, "/lib64/ld-linux-x86-64.so.2 --list-tunables"
+    )
+
+    in_force = {tuple(line.split()[:2]) for line in said}
+    wanted = dict(pair.split("=") for pair in KEPT_MEMORY.split(":"))
+    assert {(f"{name}:", hex(int(value))) for name, value in wanted.items()} <= in_force
 
 
 @pytest.mark.bubblewrap

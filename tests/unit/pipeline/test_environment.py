@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from pipeline.cli.app import app
 from pipeline.environment import (
     FREE,
+    KEPT_MEMORY,
     VARIABLES,
     clock_environment,
     environment,
@@ -27,7 +28,7 @@ def test_the_environment_depends_on_nothing_but_its_arguments(monkeypatch: pytes
 
     assert environment(2, "pinned", "linux/amd64") == before
     assert dict(before) == {
-        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-AVX512F,-FMA,-FMA4",
+        "GLIBC_TUNABLES": f"glibc.cpu.hwcaps=-AVX2,-AVX512F,-FMA,-FMA4:{KEPT_MEMORY}",
         "HOME": "/tmp",
         "LC_ALL": "C",
         "OMP_DYNAMIC": "FALSE",
@@ -41,10 +42,10 @@ def test_the_environment_depends_on_nothing_but_its_arguments(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("numerics", "platform"), [("native", "linux/amd64"), ("pinned", "linux/arm64")], ids=["native", "arm"]
 )
-def test_the_library_is_left_alone_when_numerics_are_native_or_nothing_is_known_to_pin(
+def test_functions_are_left_alone_when_numerics_are_native_or_nothing_is_known_to_pin(
     numerics: str, platform: str
 ) -> None:
-    assert "GLIBC_TUNABLES" not in dict(environment(1, numerics, platform))
+    assert dict(environment(1, numerics, platform))["GLIBC_TUNABLES"] == KEPT_MEMORY
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from fakes import Fault, Workspace
 from pipeline.again import Variation, Workshop
 from pipeline.emulator import OLD
 from pipeline.engines import ENGINES
-from pipeline.environment import environment
+from pipeline.environment import environment, tunables
 from pipeline.errors import UsageError
 from pipeline.model import Stage
 from pipeline.passport import Passport, kept, measure, newest_run
@@ -28,8 +28,6 @@ from pipeline.reduce import Reduction
 from pipeline.verdict import Sameness
 from provenance.check import check
 from provenance.model import Action, Purpose, Run
-
-PINNED = "glibc.cpu.hwcaps=-AVX2,-AVX512F,-FMA,-FMA4"
 
 
 @pytest.fixture
@@ -123,10 +121,14 @@ def test_each_run_of_the_star_has_one_thing_otherwise(reduction: Reduction) -> N
         for value, varied in star.items()
     }
     assert {value: names for value, names in changed.items() if names} == {
-        **{value: {"OMP_NUM_THREADS"} for value in ("2", "8", "8 threads + native")},
-        **{value: {"GLIBC_TUNABLES"} for value in ("0x55", "0xaa")},
+        **{value: {"OMP_NUM_THREADS"} for value in ("2", "8")},
+        **{value: {"GLIBC_TUNABLES"} for value in ("native", "Nehalem + native", "0x55", "0xaa")},
+        "8 threads + native": {"OMP_NUM_THREADS", "GLIBC_TUNABLES"},
     }
-    assert dict(star["0x55"].environment)["GLIBC_TUNABLES"] == f"{PINNED}:glibc.malloc.perturb=85"
+    assert (
+        dict(star["0x55"].environment)["GLIBC_TUNABLES"]
+        == f"{tunables('pinned', 'linux/amd64')}:glibc.malloc.perturb=85"
+    )
     assert {value for value, varied in star.items() if varied.numerics == "native"} == {
         "native",
         "8 threads + native",
