@@ -101,8 +101,8 @@ def runs_of_image(index: Index, image: str) -> tuple[str, ...]:
 def runs_of_parameter(index: Index, name: str, value: str) -> tuple[str, ...]:
     """Return all runs with a value of a parameter, oldest first; defaults count."""
     sql = (
-        "SELECT run_id FROM run WHERE action_key IN"
-        " (SELECT action_key FROM action_parameter WHERE name = ? AND value = ?) ORDER BY run_id"
+        "SELECT run_id FROM run JOIN action USING (action_key) WHERE parameters IN"
+        " (SELECT digest FROM parameters, json_each(body) WHERE key = ? AND atom = ?) ORDER BY run_id"
     )
     return tuple(run for (run,) in index.read(sql, (name, value)))
 
@@ -110,8 +110,8 @@ def runs_of_parameter(index: Index, name: str, value: str) -> tuple[str, ...]:
 def values_of_parameter(index: Index, name: str) -> dict[str, tuple[str, ...]]:
     """Return the values that runs ever had, by the whole names of parameters that end in a name."""
     sql = (
-        "SELECT DISTINCT name, value FROM action_parameter WHERE name = ? OR name LIKE ? ESCAPE '\\'"
-        " ORDER BY name, value"
+        "SELECT DISTINCT key, atom FROM parameters, json_each(body) WHERE key = ? OR key LIKE ? ESCAPE '\\'"
+        " ORDER BY key, atom"
     )
     escaped = name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     found: dict[str, list[str]] = {}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 
+from provenance.digest import digest_bytes
 from provenance.model import Action, Invocation, Run, Statement
 
 Row = tuple[str, tuple[object, ...]]
@@ -15,9 +16,7 @@ _ARTIFACT = """INSERT INTO artifact VALUES (?,?,?) ON CONFLICT(digest) DO UPDATE
 """What is known is not written again: a static that every step reads would cost each of them a page."""
 
 
-_TABLES = (
-    "artifact action action_input action_parameter run run_input run_output qc statement invocation step"
-)
+_TABLES = "artifact parameters action run run_input run_output qc statement invocation step"
 _ORDER = {name: position for position, name in enumerate(_TABLES.split())}
 """Tables, those that others refer to first."""
 
@@ -34,12 +33,10 @@ def by_table(rows: Iterable[Row]) -> list[tuple[str, list[tuple[object, ...]]]]:
 
 def action_rows(key: str, action: Action) -> Iterator[Row]:
     """Yield the rows of an action; inserting them again changes nothing."""
+    digest, body = _parameters(action.parameters)
+    yield _insert("parameters", (digest, body))
     fixed = (key, action.recipe, action.spec, action.image, action.platform, action.numerics)
-    yield _insert("action", fixed)
-    for position, item in enumerate(action.inputs):
-        yield _insert("action_input", (key, position, item.tag, item.name, item.content))
-    for name, value in action.parameters:
-        yield _insert("action_parameter", (key, name, value))
+    yield _insert("action", (*fixed, digest))
 
 
 def run_rows(run: Run, record_digest: str) -> Iterator[Row]:
@@ -105,6 +102,13 @@ def _output_rows(run: Run) -> Iterator[Row]:
             yield _insert("qc", (run.run, position, keyword, value, _number(value)))
     for position, extra in enumerate(run.extras, start=len(run.outputs)):
         yield _insert("run_output", (run.run, position, "", extra.name, extra.digest, 1))
+
+
+@lru_cache(maxsize=256)
+def _parameters(parameters: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+    """Give the digest and the text of all parameters of an action; most actions of a stage share them."""
+    body = _encode(dict(parameters))
+    return digest_bytes(body.encode()), body
 
 
 def _insert(table: str, values: tuple[object, ...]) -> Row:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-VERSION = 3
+VERSION = 4
 """`user_version` of the database."""
 APPLICATION_ID = 0x436C696F
 """`application_id` of the database: the letters `Clio`."""
@@ -20,17 +20,15 @@ CREATE TABLE meta (                -- facts about the index itself
 CREATE TABLE artifact (            -- bytes a run read or made, whatever their name
   digest TEXT PRIMARY KEY CHECK (digest GLOB 'sha256:*' AND length(digest) = 71),
   size INTEGER CHECK (size >= 0), data_digest TEXT) STRICT, WITHOUT ROWID;
-CREATE TABLE action (
+CREATE TABLE parameters (          -- all of a recipe, as an object of JSON; most steps of a stage share them
+  digest TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE action (              -- its inputs are those of its runs
   action_key TEXT PRIMARY KEY CHECK (length(action_key) = 64), recipe TEXT NOT NULL, spec INTEGER NOT NULL,
-  image TEXT NOT NULL, platform TEXT NOT NULL,
-  numerics TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE action_input (        -- inputs as the key sees them
-  action_key TEXT NOT NULL REFERENCES action(action_key) ON DELETE CASCADE, pos INTEGER NOT NULL,
-  tag TEXT NOT NULL, name TEXT NOT NULL, content TEXT NOT NULL,
-  PRIMARY KEY (action_key, pos)) STRICT, WITHOUT ROWID;
-CREATE TABLE action_parameter (
-  action_key TEXT NOT NULL REFERENCES action(action_key) ON DELETE CASCADE, name TEXT NOT NULL,
-  value TEXT NOT NULL, PRIMARY KEY (action_key, name)) STRICT, WITHOUT ROWID;
+  image TEXT NOT NULL, platform TEXT NOT NULL, numerics TEXT NOT NULL,
+  parameters TEXT NOT NULL REFERENCES parameters(digest)) STRICT, WITHOUT ROWID;
+CREATE VIEW action_parameter AS    -- for browsing, and for questions about one parameter
+ SELECT action_key, key AS name, atom AS value
+   FROM action JOIN parameters ON parameters.digest = action.parameters, json_each(body);
 CREATE TABLE run (                 -- one attempt at an action
   run_id TEXT PRIMARY KEY, action_key TEXT NOT NULL CHECK (length(action_key) = 64),
   purpose TEXT NOT NULL CHECK (purpose IN ('run','replay','passport','import')),
