@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.emulator import find_emulator
 from pipeline.engine import USUAL, Ending, Engine, RecipeImage, Surroundings
-from pipeline.environment import FREE, THREADS, TUNABLES, tunables
+from pipeline.environment import FREE, THREADS, THREADS_OF_PYTHON, pins
 from pipeline.errors import UsageError
 from pipeline.execute import Call, Ran, StagedInput, execute
 from pipeline.finding import stage_inputs
@@ -62,9 +62,12 @@ class Variation:
         """Give the action that is run: the recorded one, unless what its key holds is set otherwise."""
         told = dict(action.environment)
         if self.threads is not None and told.get(THREADS) != FREE:
-            told[THREADS] = str(self.threads)
+            told |= {name: str(self.threads) for name in (THREADS, *THREADS_OF_PYTHON) if name in told}
         if self.numerics not in (None, action.numerics):
-            told[TUNABLES] = tunables(self.numerics, action.platform)
+            is_ours = is_own(action.recipe)
+            for name in pins("pinned", action.platform, is_ours=is_ours):
+                told.pop(name, None)
+            told |= pins(self.numerics, action.platform, is_ours=is_ours)
         environment = tuple((told | dict(self.environment)).items())
         return replace(action, environment=environment, numerics=self.numerics or action.numerics)
 

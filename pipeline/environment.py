@@ -54,6 +54,7 @@ FREE = "free"
 """Stands for the number of threads in the key of a recipe that gives the same bits with any."""
 
 THREADS = "OMP_NUM_THREADS"
+THREADS_OF_PYTHON = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 TUNABLES = "GLIBC_TUNABLES"
 
 
@@ -83,20 +84,23 @@ def environment(
         "PATH": "/usr/bin:/bin",
         "TZ": "UTC",
     }
-    variables[TUNABLES] = tunables(numerics, platform)
+    variables |= pins(numerics, platform)
     return tuple(sorted((variables | dict(chosen)).items()))
 
 
-def tunables(numerics: str, platform: str) -> str:
-    """Give what the C library is told: how to keep memory and, pinned, which variants of functions to take.
+def pins(numerics: str, platform: str, *, is_ours: bool = False) -> dict[str, str]:
+    """Give the variables that tell libraries how to keep memory and, pinned, which functions to take.
 
     Parameters
     ----------
     numerics, platform : str
         As of `environment`.
+    is_ours : bool
+        For a recipe of our own: numpy and OpenBLAS are told, too.
     """
-    pinned = PINNED.get(platform) if numerics == "pinned" else None
-    return f"{pinned}:{KEPT_MEMORY}" if pinned else KEPT_MEMORY
+    if numerics != "pinned" or platform not in PINNED:
+        return {TUNABLES: KEPT_MEMORY}
+    return {TUNABLES: f"{PINNED[platform]}:{KEPT_MEMORY}"} | (PINNED_PYTHON if is_ours else {})
 
 
 def refused_variable(name: str) -> tuple[str, str]:
@@ -128,9 +132,8 @@ def own_environment(numerics: str, platform: str) -> tuple[tuple[str, str], ...]
         As of `environment`. Pinned, numpy and OpenBLAS use the instructions that every processor has.
     """
     variables = dict(environment(1, numerics, platform))
-    variables |= {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-    if numerics == "pinned" and platform in PINNED:
-        variables |= PINNED_PYTHON
+    variables |= dict.fromkeys(THREADS_OF_PYTHON, "1") | {"PYTHONHASHSEED": "0"}
+    variables |= pins(numerics, platform, is_ours=True)
     return tuple(sorted(variables.items()))
 
 

@@ -25,6 +25,7 @@ from pipeline.errors import FitsError
 from pipeline.fitsdigest import digest_file
 from pipeline.fitsfile import read_hdus
 from pipeline.host import cores
+from pipeline.own.table import PROGRAM
 from pipeline.packing import Unpacked
 from pipeline.products import Product, read_product
 from pipeline.recipes import RECIPES
@@ -234,7 +235,7 @@ def command(call: Call) -> tuple[str, ...]:
     """Write the command line of a call, as it stands inside the container."""
     program = ("esorex", "--output-dir=.", "--log-dir=.", f"--log-file={LOG}", "--msg-level=off")
     return (
-        *(("clio-recipe", f"--log-file={LOG}") if _is_ours(call) else program),
+        *((PROGRAM, f"--log-file={LOG}") if _is_ours(call) else program),
         f"--products-sof={PRODUCTS}",
         *(() if _is_ours(call) else ("--suppress-prefix=TRUE",)),
         call.recipe,

@@ -16,12 +16,11 @@ from pipeline.engine import USUAL, Surroundings
 from pipeline.errors import RecipeFailed, UsageError
 from pipeline.host import host
 from pipeline.passport_cards import Kind, Moved, compare
-from pipeline.passport_matrix import NOTHING, Matrix, Trial, attempt, row_of, trials
+from pipeline.passport_matrix import NOTHING, Matrix, Trial, attempt, engine_name, row_of, trials
 from pipeline.passports import Axis, Row, Sheet, joined, published
 from pipeline.products import Product, read_product, versions
-from pipeline.recipes import RECIPES, STAGES
-from pipeline.record import engine_of, time_of
-from pipeline.report import newest_runs
+from pipeline.recipes import RECIPES, ROWS
+from pipeline.record import time_of
 from pipeline.verdict import Sameness
 from pipeline.volatile import MEASURED
 from provenance.documents import from_document, to_document
@@ -194,15 +193,15 @@ def newest_run(store: Store, recipe: str) -> Run:
     UsageError
         No stage calls a recipe of that name, or none has run here.
     """
-    stages = [row.stage.value for row in STAGES.values() if row.recipe == recipe]
+    stages = [row.stage.value for row in ROWS if row.recipe == recipe]
     if not stages:
         import difflib
 
-        known = sorted({row.recipe for row in STAGES.values()})
+        known = sorted({row.recipe for row in ROWS})
         close = difflib.get_close_matches(recipe, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"recipes are {', '.join(known)}"
         raise UsageError(f"no stage calls a recipe {recipe}", hint)
-    runs = [run for stage in stages for run in newest_runs(store, stage, successful=True).values()]
+    runs = [run for stage in stages for run in store.newest_runs(stage, successful=True, recipe=recipe)]
     if not runs:
         raise UsageError(f"{recipe} never succeeded here", f"run it with: clio run {stages[0]}")
     return max(runs, key=lambda run: (len({output.tag for output in run.outputs}), run.run))
@@ -210,7 +209,7 @@ def newest_run(store: Store, recipe: str) -> Run:
 
 def runs_of_all(store: Store) -> Iterator[Run]:
     """Find the run of each recipe that ran here, in the order of the workflow."""
-    for recipe in (row.name for row in RECIPES.values() if not row.is_ours):
+    for recipe in RECIPES:
         with suppress(UsageError):
             yield newest_run(store, recipe)
 
@@ -289,7 +288,7 @@ def measure(
             version=_version(run, remakes[0]),
             image=remakes[0].action.image,
             platform=remakes[0].action.platform,
-            engine=" ".join(engine_of(workshop.engine).values()),
+            engine=engine_name(workshop, remakes[0]),
             run=run,
             products=len(made),
             hdus=sum(len(product.hdus) for product in made),
@@ -408,7 +407,10 @@ def _repeat(
 
 
 def _version(run: Run, remade: Remade) -> str:
-    """Name the version of the recipe, as the products say it; else as the record does."""
+    """Name the version of the recipe, as the products say it; else as the record does; of ours, its own."""
+    row = RECIPES[remade.action.recipe]
+    if row.is_ours:
+        return f"clio/{remade.action.spec}"
     made = (versions(output.product.header) for output in remade.outputs if output.product)
     return next((dict(found)["recipe"] for found in made if "recipe" in dict(found)), "") or dict(
         run.software

@@ -12,8 +12,10 @@ from pipeline.again import AS_RECORDED, Remade, Variation, Workshop, record_agai
 from pipeline.emulator import MODELS, OLD, look
 from pipeline.engines import ENGINES, open_engine
 from pipeline.engines.deferred import DeferredEngine
+from pipeline.environment import TUNABLES
 from pipeline.errors import EngineUnavailable, UsageError
 from pipeline.judging import ProductVerdict, judge
+from pipeline.own.table import is_own
 from pipeline.passports import Axis, MovedUnit, Row, is_worse
 from pipeline.record import engine_of
 from pipeline.verdict import Sameness
@@ -25,7 +27,6 @@ NUMERICS = ("pinned", "native")
 HEAP_BYTES = (0x55, 0xAA)
 """What fresh memory is filled with: a number each bit of which differs from the other's."""
 
-_TUNABLES = "GLIBC_TUNABLES"
 _NAMED = 4
 _SUMS = ("CHECKSUM", "DATAMD5", "DATASUM")
 
@@ -113,7 +114,8 @@ def trials(matrix: Matrix, run: Run, action: Action, engine: str) -> tuple[Trial
     for count in matrix.threads:
         if count != run.threads:
             found.append(Trial(Axis.THREADS, str(count), Variation(threads=count)))
-    found += [Trial(Axis.ENGINE, name, engine=name) for name in matrix.engines if name != engine]
+    if not is_own(action.recipe):  # one of ours runs in bubblewrap, whatever the engine
+        found += [Trial(Axis.ENGINE, name, engine=name) for name in matrix.engines if name != engine]
     for name in matrix.numerics:
         if name != action.numerics:
             found.append(Trial(Axis.NUMERICS, name, Variation(numerics=name)))
@@ -183,12 +185,18 @@ def row_of(axis: Axis, value: str, workshop: Workshop, remade: Remade) -> Row:
         # Where the machine was to blame, such as for want of memory, nothing was learnt of the recipe.
         sameness=None if remade.failure and found.sameness is Sameness.NOT_COMPARABLE else found.sameness,
         reason=found.reason,
-        engine=" ".join(engine_of(workshop.engine).values()),
+        engine=engine_name(workshop, remade),
         wall_ms=result.wall_ms,
         cpu_ms=_sum(result.cpu_user_ms, result.cpu_system_ms),
         variants=_variants(workshop, remade),
         moved=tuple(unit for product in found.products for unit in _units(product)),
     )
+
+
+def engine_name(workshop: Workshop, remade: Remade) -> str:
+    """Name what ran a run again, with its version."""
+    engine, _ = workshop.surroundings(remade.action)
+    return " ".join(engine_of(engine).values())
 
 
 def _words(text: str, every: tuple[str, ...]) -> tuple[str, ...]:
@@ -235,8 +243,8 @@ def _units(product: ProductVerdict) -> Iterator[MovedUnit]:
 
 def _variants(workshop: Workshop, remade: Remade) -> tuple[str, ...] | None:
     """Say by which instruction sets the C library chose its functions; asked in the same surroundings."""
-    call, image = remade.ran.call, workshop.library.find(remade.action.image)
-    seen = look(workshop.engine, image, call.surroundings, call.environment)
+    call = remade.ran.call
+    seen = look(*workshop.surroundings(remade.action), call.surroundings, call.environment)
     return seen.used if seen else None
 
 
@@ -251,6 +259,6 @@ def _filled(action: Action, byte: int) -> Variation:
     -----
     It writes the complement of the number into new memory and the number itself into what is given back.
     """
-    told = dict(action.environment).get(_TUNABLES)
+    told = dict(action.environment).get(TUNABLES)
     filling = f"glibc.malloc.perturb={byte}"
-    return Variation(environment=((_TUNABLES, f"{told}:{filling}" if told else filling),))
+    return Variation(environment=((TUNABLES, f"{told}:{filling}" if told else filling),))

@@ -49,6 +49,7 @@ _MEANING = """\
   and no FMA; each is asked inside, by the image's own loader, what it has.
 - *heap filled*: `glibc.malloc.perturb` fills memory that was asked for and not written yet, with two bytes
   each bit of which differs. What moves under it reads memory nobody wrote. It does not reach the stack.
+- clio_align and clio_offsets are recipes of our own: Python, shut in by bubblewrap whatever the engine.
 
 The cells come from many calls on a machine that was busy with other work, some of them of the function behind
 the command; one call of `--matrix` for all has not been made yet. Compare CPU seconds, not wall seconds.
@@ -139,8 +140,10 @@ def chosen_by(row: Row) -> str:
 
 
 def _measured_on(sheets: Sequence[Sheet]) -> Iterator[str]:
+    ours = {s.image: s.recipe for s in sheets if RECIPES[s.recipe].is_ours}
     for image, version, cpu in dict.fromkeys((s.image, s.version, s.cpu) for s in sheets):
-        yield f"Measured of {version} in the image `{image[:19]}`, on {cpu}.\n"
+        what = f"Python and libraries of {ours[image]}" if image in ours else "image"
+        yield f"Measured of {version} in the {what} `{image[:19]}`, on {cpu}.\n"
 
 
 def _cell(rows: tuple[Row, ...]) -> str:

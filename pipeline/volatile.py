@@ -21,6 +21,7 @@ class Measured:
 
 
 _MUSE = "muse/2.8.7"
+_OURS = "clio/1"
 
 _CLOCK = (("CHECKSUM", "DATE"), ("DATASUM",))
 """DATE is the clock; the comments of both sums hold it, and CHECKSUM covers the header with all of them."""
@@ -38,6 +39,8 @@ MEASURED = {
     "muse_scipost": Measured(_MUSE, *_CLOCK),
     "muse_exp_align": Measured(_MUSE, *_CLOCK),
     "muse_exp_combine": Measured(_MUSE, *_CLOCK),
+    "clio_align": Measured(_OURS, ("CHECKSUM", "DATE"), ()),
+    "clio_offsets": Measured(_OURS, ("CHECKSUM", "DATE"), ()),
 }
 """By recipe: each run four times again, under two frozen clocks and twice under one that ran."""
 

@@ -106,14 +106,29 @@ def select_past_steps(index: Index, stage: str, unit: str) -> tuple[PastStep, ..
     return tuple(PastStep(when, did, tuple(json.loads(why)), *place) for when, did, why, *place in rows)
 
 
-def select_newest(index: Index, stage: str, *, successful: bool = False) -> tuple[RunName, ...]:
-    """Return the newest run of each unit of a stage, by unit; replays only where there is nothing else."""
+def select_newest(
+    index: Index, stage: str, *, successful: bool = False, recipe: str | None = None
+) -> tuple[RunName, ...]:
+    """Return the newest run of each unit of a stage, by unit; replays only where there is nothing else.
+
+    Parameters
+    ----------
+    index : Index
+        Of the store.
+    stage : str
+        The stage.
+    successful : bool
+        Pass over runs that failed.
+    recipe : str, optional
+        Pass over runs of other recipes; a stage may call one of several.
+    """
     where = " AND is_success" if successful else ""
+    where += " AND action_key IN (SELECT action_key FROM action WHERE recipe = ?)" if recipe else ""
     sql = (
         "SELECT unit, action_key, run_id FROM run WHERE stage = ?"
         f"{where} ORDER BY purpose IN ('run', 'import'), run_id"
     )
-    newest = {unit: (key, run) for unit, key, run in index.read(sql, (stage,))}
+    newest = {unit: (key, run) for unit, key, run in index.read(sql, (stage, recipe) if recipe else (stage,))}
     return tuple(newest[unit] for unit in sorted(newest))
 
 

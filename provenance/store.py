@@ -529,18 +529,29 @@ class Store:
         """Return runs, newest first; those of a stage, a unit or an action if given, at most so many."""
         return self.load(queries.select_runs(self._index, stage=stage, unit=unit, key=key, limit=limit))
 
-    def newest_runs(self, stage: str, *, successful: bool = False) -> tuple[Run, ...]:
+    def newest_runs(
+        self, stage: str, *, successful: bool = False, recipe: str | None = None
+    ) -> tuple[Run, ...]:
         """Return the newest run of each unit of a stage, ours before imported; as `queries.select_newest`."""
-        found = self.load(queries.select_newest(self._index, stage, successful=successful))
-        return tuple(self._ours(run, successful=successful) for run in found) if self.imports.runs else found
+        found = self.load(queries.select_newest(self._index, stage, successful=successful, recipe=recipe))
+        if not self.imports.runs:
+            return found
+        return tuple(self._ours(run, successful=successful, recipe=recipe) for run in found)
 
-    def _ours(self, newest: Run, *, successful: bool) -> Run:
+    def _ours(self, newest: Run, *, successful: bool, recipe: str | None) -> Run:
         """Return the newest run of a step that somebody vouches for, in place of one that nobody does."""
         if not self.imports.doubt(newest):
             return newest
         runs = self.runs(newest.stage, newest.unit)
-        ours = [run for run in runs if not self.imports.doubt(run) and (run.is_success or not successful)]
-        return next((run for run in ours if run.purpose is Purpose.RUN), newest)
+        ours = (
+            run
+            for run in runs
+            if run.purpose is Purpose.RUN
+            and (run.is_success or not successful)
+            and not self.imports.doubt(run)
+            and (recipe is None or self.action(run.action).recipe == recipe)
+        )
+        return next(ours, newest)
 
     def past_steps(self, stage: str, unit: str) -> tuple[PastStep, ...]:
         """Return what the calls of the command did with a step, newest first."""

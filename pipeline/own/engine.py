@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.engine import Engine, EngineRequest, EngineResult, RecipeImage
 from pipeline.engines.bubblewrap import BubblewrapEngine
+from pipeline.own.table import PROGRAM
 
 _OURS = "/clio"
 """Where our packages lie inside."""
@@ -83,8 +84,17 @@ class PythonInBubblewrap(BubblewrapEngine):
 
 
 def _launched(argv: tuple[str, ...], packages: str) -> tuple[str, ...]:
-    """Put Python in front of a command; `-s -P` keep the user's and the working directory out of its path."""
-    return (sys.executable, "-s", "-P", "-B", "-c", _LAUNCH, packages, *argv[1:])
+    """Put Python in place of our program, behind an emulator if there is one; leave other commands.
+
+    Notes
+    -----
+    `-s -P` keep the user's and the working directory out of its path.
+    """
+    at = next((n for n, word in enumerate(argv) if word.rpartition("/")[2] == PROGRAM), None)
+    if at is None:
+        return argv
+    python = (sys.executable, "-s", "-P", "-B", "-c", _LAUNCH, packages)
+    return (*argv[:at], *python, *argv[at + 1 :])
 
 
 def _packages() -> Path:

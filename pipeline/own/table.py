@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from pipeline.image.recipes import RecipeParameter
 
+PROGRAM = "clio-recipe"
+"""Stands in a command line where esorex stands in others."""
+
 EXTRA = "align"
 """The extra of this distribution that brings the libraries."""
 

@@ -28,8 +28,13 @@ from pipeline.fitsdigest import digest_file
 from pipeline.model import Stage
 from pipeline.own.engine import own_engine
 from pipeline.own.environment import bill, digest_of, own_image, remembered
+from pipeline.passport import measure, newest_run
+from pipeline.passport_matrix import Matrix
+from pipeline.passports import Axis
 from pipeline.reasons import Asked, Explainer
 from pipeline.reference.offsets import Row, read_list
+from pipeline.verdict import Sameness
+from pipeline.volatile import MEASURED
 from provenance.identity import new_run_id
 from provenance.model import Purpose
 
@@ -96,6 +101,29 @@ def test_what_is_recorded_is_enough_to_make_it_again_to_the_byte(drawn: Workspac
     assert dict(run.isolation)["environment"] == "nothing inherited"
     assert run.clock_mode == "frozen"
     assert dict(run.environment)["OMP_NUM_THREADS"] == "1"
+
+
+def test_its_passport_is_that_of_the_table(drawn: Workspace) -> None:
+    """Promise 7; and it is the run of this recipe that is measured, not the newest of its stage."""
+    drawn.run()
+    drawn.configure("")
+    drawn.run()
+    matrix = Matrix(threads=(2,), numerics=("native",), engines=("docker",), is_heap_filled=True)
+    with drawn.open() as reduction:
+        run = newest_run(reduction.store, "clio_align")
+        found = measure(Workshop.of(reduction), run, matrix=matrix)
+        theirs = newest_run(reduction.store, "muse_exp_align")
+        stages = {one.run: reduction.store.action(one.action).recipe for one in (run, theirs)}
+
+    assert set(stages.values()) == {"clio_align", "muse_exp_align"}
+    assert found.version == MEASURED["clio_align"].version
+    assert set(found.values) == set(MEASURED["clio_align"].values)
+    assert (found.comments, found.unlisted, found.worse) == ((), (), ())
+    assert found.engine.startswith("python in bubblewrap")
+    rows = {row.value: row for row in found.rows if row.axis is not Axis.RUN}
+    assert rows.keys() == {"2", "native", "0x55", "0xaa"}  # of the engines there is one
+    assert {row.sameness for row in rows.values()} == {Sameness.IDENTICAL}
+    assert set(found.rows[0].variants or ()) <= set(rows["native"].variants or ())
 
 
 def test_another_library_is_another_key_and_why_names_it(drawn: Workspace) -> None:

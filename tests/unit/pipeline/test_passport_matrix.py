@@ -10,7 +10,7 @@ from fakes import Fault, Workspace
 from pipeline.again import Variation, Workshop
 from pipeline.emulator import OLD
 from pipeline.engines import ENGINES
-from pipeline.environment import environment, tunables
+from pipeline.environment import environment, pins
 from pipeline.errors import UsageError
 from pipeline.model import Stage
 from pipeline.passport import Passport, kept, measure, newest_run
@@ -127,7 +127,7 @@ def test_each_run_of_the_star_has_one_thing_otherwise(reduction: Reduction) -> N
     }
     assert (
         dict(star["0x55"].environment)["GLIBC_TUNABLES"]
-        == f"{tunables('pinned', 'linux/amd64')}:glibc.malloc.perturb=85"
+        == f"{pins('pinned', 'linux/amd64')['GLIBC_TUNABLES']}:glibc.malloc.perturb=85"
     )
     assert {value for value, varied in star.items() if varied.numerics == "native"} == {
         "native",
