@@ -180,7 +180,7 @@ def unfit(call: Call) -> tuple[str, str]:
         if (item.tag, item.data_digest) in seen:
             return "unproven", f"{item.tag} {item.name} was given twice; give it once"
         seen.add((item.tag, item.data_digest))
-        size = item.path.stat().st_size if item.path.is_file() else 0
+        size = _size(item.path)
         if size != item.size:
             # It is remade or read anew next time, so this is no lasting failure.
             what = f"{item.tag} {item.name} has {size} bytes where {item.size} were expected"
@@ -251,6 +251,15 @@ def _is_ours(call: Call) -> bool:
 
 def _data_digest(path: Path) -> str:
     return digest_file(path).data_digest
+
+
+def _size(path: Path) -> int:
+    """Give the size of a regular file, links followed; 0 for anything else."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def _signature(path: Path) -> tuple[int, ...]:

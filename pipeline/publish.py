@@ -3,6 +3,7 @@
 Nothing here is a truth: the tree can be removed and is made again by the next run.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -153,9 +154,21 @@ def _link(artifact: Path, path: Path, how: str) -> None:
     _copy(artifact, path)
 
 
+_without_reflinks: set[int] = set()
+"""Devices that share no blocks: to ask each time costs a file made and removed."""
+
+
 def _reflink(artifact: Path, path: Path) -> None:
+    device = path.parent.stat().st_dev
+    if device in _without_reflinks:
+        raise OSError(errno.EOPNOTSUPP, "no reflinks here", str(path))
     with artifact.open("rb") as source, path.open("xb") as target:
-        fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
+        try:
+            fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY):
+                _without_reflinks.add(device)
+            raise
     shutil.copystat(artifact, path)
 
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -46,7 +46,9 @@ def scratch_name(directory: Path) -> Path:
     return directory / f"{this_process()}~{uuid4().hex}"
 
 
-def write_once(target: Path, data: bytes, scratch: Path) -> bool:
+def write_once(
+    target: Path, data: bytes, scratch: Path, *, sync: bool = True, after: Iterable[Path] = ()
+) -> bool:
     """Make a file appear under its name, whole and on disk, unless that name is taken.
 
     Parameters
@@ -57,6 +59,10 @@ def write_once(target: Path, data: bytes, scratch: Path) -> bool:
         All it holds.
     scratch : Path
         A directory on the same file system.
+    sync : bool
+        As of `link`.
+    after : iterable of Path
+        Directories whose entries have to be on disk before the name appears.
 
     Returns
     -------
@@ -76,7 +82,9 @@ def write_once(target: Path, data: bytes, scratch: Path) -> bool:
                 write_all(descriptor, data)
                 os.fchmod(descriptor, READ_ONLY)
                 os.fsync(descriptor)
-                return link(descriptor, target)
+                for directory in after:
+                    sync_directory(directory)
+                return link(descriptor, target, sync=sync)
             finally:
                 os.close(descriptor)
         finally:
@@ -91,26 +99,39 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def link(descriptor: int, target: Path) -> bool:
+def link(descriptor: int, target: Path, *, sync: bool = True) -> bool:
     """Give an open file its final name, and sync the directory.
 
     The link is made from the descriptor, not from a name, so that what was hashed is what appears.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of the file.
+    target : Path
+        The name; its directory is made if need be.
+    sync : bool
+        False leaves the directory to a later `sync_directory`, one for all that is linked meanwhile: until
+        then a power cut may take the name away again.
 
     Returns
     -------
     bool
         False if the name was taken.
     """
-    make_directory(target.parent)
-    try:
-        _link_descriptor(descriptor, target)
-    except FileExistsError:
-        return _is_same_file(descriptor, target)
-    except OSError:
-        # On NFS the link may be made and the answer lost on the way.
-        if not _is_same_file(descriptor, target):
-            raise
-    sync_directory(target.parent)
+    with _opened(target.parent) as directory:
+        try:
+            # Following the link in /proc takes linkat(2), which Python calls only when a directory is given.
+            source = f"/proc/self/fd/{descriptor}"
+            os.link(source, target.name, dst_dir_fd=directory, follow_symlinks=True)
+        except FileExistsError:
+            return _is_same_file(descriptor, target)
+        except OSError:
+            # On NFS the link may be made and the answer lost on the way.
+            if not _is_same_file(descriptor, target):
+                raise
+        if sync:
+            os.fsync(directory)
     return True
 
 
@@ -126,11 +147,8 @@ def make_directory(directory: Path) -> None:
 
 def sync_directory(directory: Path) -> None:
     """Bring a directory's entries to disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with _opened(directory) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -166,13 +184,19 @@ def listing(directory: Path) -> tuple[str, ...]:
         return ()
 
 
-def _link_descriptor(descriptor: int, target: Path) -> None:
-    # Following the link in /proc takes linkat(2), which Python calls only when a directory is given.
-    directory = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    """Open a directory; it is made if need be."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:
-        os.link(str(descriptor), target, src_dir_fd=directory, follow_symlinks=True)
+        descriptor = os.open(directory, flags)
+    except FileNotFoundError:
+        make_directory(directory)
+        descriptor = os.open(directory, flags)
+    try:
+        yield descriptor
     finally:
-        os.close(directory)
+        os.close(descriptor)
 
 
 def _is_same_file(descriptor: int, target: Path) -> bool:
