@@ -67,10 +67,10 @@ class Index:
 
         Raises
         ------
-        StoreDamaged, StoreLocked
+        StoreDamaged, StoreLocked, StoreVersion
             The database cannot be read.
         """
-        with self._lock, _errors(self.path):
+        with self._speaking():
             return self._database.execute(sql, tuple(parameters)).fetchall()
 
     @contextmanager
@@ -79,10 +79,10 @@ class Index:
 
         Raises
         ------
-        StoreDamaged, StoreLocked, StoreFull
+        StoreDamaged, StoreLocked, StoreFull, StoreVersion
             The database cannot be written.
         """
-        with self._lock, _errors(self.path):
+        with self._speaking():
             if self._database.conn.in_transaction:
                 yield
                 return
@@ -151,6 +151,24 @@ class Index:
         """Close the connection."""
         with self._lock:
             self._database.close()
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Use the connection alone, and turn its errors into this package's."""
+        with self._lock, _errors(self.path):
+            try:
+                yield
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                    raise
+                version = schema.version_of(self._database)
+                if version == schema.VERSION:
+                    raise
+                raise StoreVersion(
+                    f"another clio made {self.path} anew meanwhile, of version {version} where this one knows"
+                    f" {schema.VERSION}",
+                    "run again: what was done is recorded",
+                ) from error
 
     def _open(self) -> "Database":
         if not self.writable:

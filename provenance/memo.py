@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from provenance.errors import StoreDamaged, StoreFull, StoreLocked
+from provenance.errors import StoreDamaged, StoreFull, StoreLocked, StoreVersion
 from provenance.index import Index
 from provenance.objects import SETTLED_NS
 from provenance.rows import Row
@@ -132,14 +132,14 @@ class Memos:
         ]
         try:
             self._index.insert(rows)
-        except (StoreDamaged, StoreFull, StoreLocked) as error:
+        except (StoreDamaged, StoreFull, StoreLocked, StoreVersion) as error:
             _log.debug("nothing noted: %s", error.message)
 
     def try_add(self, entries: Iterable[MemoEntry], hashed_at_ns: int | None = None) -> None:
         """Remember files if the database takes it: a hint that cannot be written down is no failure."""
         try:
             self.add(entries, hashed_at_ns)
-        except (StoreDamaged, StoreFull, StoreLocked) as error:
+        except (StoreDamaged, StoreFull, StoreLocked, StoreVersion) as error:
             _log.debug("nothing remembered: %s", error.message)
 
 

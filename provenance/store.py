@@ -29,6 +29,7 @@ from provenance.errors import (
     StoreFull,
     StoreLocked,
     StoreMissing,
+    StoreVersion,
     UnknownReference,
     short,
 )
@@ -236,7 +237,7 @@ class Store:
         # Committed. What follows can be made again from the files, so its failure is not the run's.
         try:
             self.index_run(action, run, digest)
-        except (StoreDamaged, StoreFull, StoreLocked) as error:
+        except (StoreDamaged, StoreFull, StoreLocked, StoreVersion) as error:
             _log.warning("run %s is recorded but not yet in the index: %s", run.run, error.message)
 
     def check_agreement(self, action: Action, run: Run) -> None:

@@ -192,6 +192,25 @@ def test_an_index_of_a_newer_version_is_refused(store: Store) -> None:
     )
 
 
+def test_tables_that_another_program_made_anew_meanwhile_lose_no_run(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A newer clio is installed and used while this one runs."""
+    with closing(sqlite3.connect(store.index.path)) as other, other:
+        other.execute("ALTER TABLE action ADD COLUMN more TEXT")
+        other.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+
+    run = commit(store, an_action(), b"bias")
+
+    assert f"run {run.run} is recorded but not yet in the index: another clio made" in caplog.text
+    assert store.lookup(run.action).run == run
+
+
+def test_a_mistake_in_our_own_sql_stays_what_it_is(store: Store) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="no such column"):
+        store.index.read("SELECT no_such FROM run")
+
+
 def test_a_record_the_tables_refuse_does_not_stop_a_rebuild(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
