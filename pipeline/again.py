@@ -331,7 +331,7 @@ def record_again(
         extras=(),
         warnings=len(warnings),
         errors=len(errors),
-        log=store.objects.put_bytes(ran.log.encode(), sync=False).digest if ran.log else None,
+        log=store.objects.put_bytes(ran.log.encode()).digest if ran.log else None,
         software=tuple((dict(remade.recorded.software) | dict(software())).items()),
     )
     engine, _ = workshop.surroundings(remade.action)

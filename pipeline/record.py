@@ -153,7 +153,7 @@ def record(store: Store, job: Job, ran: Ran, verdict: Verdict, *, engine: Engine
         The store cannot take it: a full disk, a record that contradicts its action.
     """
     outputs = tuple(output_of(store, product) for product in ran.products) if verdict.is_accepted else ()
-    log = store.objects.put_bytes(ran.log.encode(), sync=False).digest if ran.log else None
+    log = store.objects.put_bytes(ran.log.encode()).digest if ran.log else None
     told = _told(job, ran, verdict, outputs, log)
     run = with_measures(told, ran, engine=engine, invocation=invocation)
     store.commit(job.action, run)
@@ -253,7 +253,7 @@ def output_of(store: Store, product: Product) -> OutputFile:
         The disk is full.
     """
     digests = product.digests
-    kept = store.objects.put(product.path, sync=False)  # the commit of its record syncs all
+    kept = store.objects.put(product.path)
     if kept.digest != digests.digest:
         raise OSError(f"{product.name} changed between its check and its publication")
     return OutputFile(

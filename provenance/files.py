@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -46,9 +46,7 @@ def scratch_name(directory: Path) -> Path:
     return directory / f"{this_process()}~{uuid4().hex}"
 
 
-def write_once(
-    target: Path, data: bytes, scratch: Path, *, sync: bool = True, after: Iterable[Path] = ()
-) -> bool:
+def write_once(target: Path, data: bytes, scratch: Path) -> bool:
     """Make a file appear under its name, whole and on disk, unless that name is taken.
 
     Parameters
@@ -59,10 +57,6 @@ def write_once(
         All it holds.
     scratch : Path
         A directory on the same file system.
-    sync : bool
-        As of `link`.
-    after : iterable of Path
-        Directories whose entries have to be on disk before the name appears.
 
     Returns
     -------
@@ -82,9 +76,7 @@ def write_once(
                 write_all(descriptor, data)
                 os.fchmod(descriptor, READ_ONLY)
                 os.fsync(descriptor)
-                for directory in after:
-                    sync_directory(directory)
-                return link(descriptor, target, sync=sync)
+                return link(descriptor, target)
             finally:
                 os.close(descriptor)
         finally:
@@ -99,39 +91,26 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def link(descriptor: int, target: Path, *, sync: bool = True) -> bool:
+def link(descriptor: int, target: Path) -> bool:
     """Give an open file its final name, and sync the directory.
 
     The link is made from the descriptor, not from a name, so that what was hashed is what appears.
-
-    Parameters
-    ----------
-    descriptor : int
-        Of the file.
-    target : Path
-        The name; its directory is made if need be.
-    sync : bool
-        False leaves the directory to a later `sync_directory`, one for all that is linked meanwhile: until
-        then a power cut may take the name away again.
 
     Returns
     -------
     bool
         False if the name was taken.
     """
-    with _opened(target.parent) as directory:
-        try:
-            # Following the link in /proc takes linkat(2), which Python calls only when a directory is given.
-            source = f"/proc/self/fd/{descriptor}"
-            os.link(source, target.name, dst_dir_fd=directory, follow_symlinks=True)
-        except FileExistsError:
-            return _is_same_file(descriptor, target)
-        except OSError:
-            # On NFS the link may be made and the answer lost on the way.
-            if not _is_same_file(descriptor, target):
-                raise
-        if sync:
-            os.fsync(directory)
+    make_directory(target.parent)
+    try:
+        _link_descriptor(descriptor, target)
+    except FileExistsError:
+        return _is_same_file(descriptor, target)
+    except OSError:
+        # On NFS the link may be made and the answer lost on the way.
+        if not _is_same_file(descriptor, target):
+            raise
+    sync_directory(target.parent)
     return True
 
 
@@ -147,8 +126,11 @@ def make_directory(directory: Path) -> None:
 
 def sync_directory(directory: Path) -> None:
     """Bring a directory's entries to disk."""
-    with _opened(directory) as descriptor:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -184,19 +166,13 @@ def listing(directory: Path) -> tuple[str, ...]:
         return ()
 
 
-@contextmanager
-def _opened(directory: Path) -> Iterator[int]:
-    """Open a directory; it is made if need be."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+def _link_descriptor(descriptor: int, target: Path) -> None:
+    # Following the link in /proc takes linkat(2), which Python calls only when a directory is given.
+    directory = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        descriptor = os.open(directory, flags)
-    except FileNotFoundError:
-        make_directory(directory)
-        descriptor = os.open(directory, flags)
-    try:
-        yield descriptor
+        os.link(str(descriptor), target, src_dir_fd=directory, follow_symlinks=True)
     finally:
-        os.close(descriptor)
+        os.close(directory)
 
 
 def _is_same_file(descriptor: int, target: Path) -> bool:

@@ -66,22 +66,15 @@ class Memos:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._later: dict[tuple[int, ...], _Known] = {}
 
     def find(self, stat: os.stat_result) -> Memo | None:
         """Return what is remembered of a file that looks like this; None if nothing can be believed."""
-        identity = _identity(stat)
-        known = self._later.get(identity)
-        rows = (
-            [known]
-            if known is not None
-            else self._index.read(
-                "SELECT hashed_at_ns, digest, data_digest, extra FROM stat_memo"
-                " WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
-                identity,
-            )
+        rows = self._index.read(
+            "SELECT digest, data_digest, extra, hashed_at_ns FROM stat_memo"
+            " WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
+            _identity(stat),
         )
-        for hashed_at_ns, digest, data_digest, extra in rows:
+        for digest, data_digest, extra, hashed_at_ns in rows:
             if hashed_at_ns - stat.st_mtime_ns >= SETTLED_NS:
                 return Memo(digest, data_digest, extra)
         return None
@@ -102,17 +95,9 @@ class Memos:
             The database cannot be written.
         """
         at = time.time_ns() if hashed_at_ns is None else hashed_at_ns
-        waiting = dict(self._later)
-        known = waiting | {_identity(entry.stat): _known(entry, at) for entry in entries}
-        if known:
-            self._index.insert((_INSERTION, (*identity, *told)) for identity, told in known.items())
-        for identity in waiting:
-            self._later.pop(identity, None)
-
-    def add_later(self, entries: Iterable[MemoEntry]) -> None:
-        """Remember files from now on, and write that down with what is added next."""
-        at = time.time_ns()
-        self._later |= {_identity(entry.stat): _known(entry, at) for entry in entries}
+        rows = [_row(entry, at) for entry in entries]
+        if rows:
+            self._index.insert(rows)
 
     def notes(self, reader: str) -> dict[tuple[int, ...], str]:
         """Return all notes of a reader that can be believed, by what their files look like."""
@@ -143,14 +128,12 @@ class Memos:
             _log.debug("nothing remembered: %s", error.message)
 
 
-_Known = tuple[int, str, str | None, str | None]
-"""When a file was hashed, in nanoseconds since 1970; its digests, and what its reader noted."""
-
-_INSERTION = "INSERT OR REPLACE INTO stat_memo VALUES (?,?,?,?,?,?,?,?,?)"
-
-
-def _known(entry: MemoEntry, at: int) -> _Known:
-    return at, entry.digest, entry.data_digest, entry.extra
+def _row(entry: MemoEntry, at: int) -> Row:
+    known = (at, entry.digest, entry.data_digest, entry.extra)
+    return (
+        "INSERT OR REPLACE INTO stat_memo VALUES (?,?,?,?,?,?,?,?,?)",
+        (*_identity(entry.stat), *known),
+    )
 
 
 def _identity(stat: os.stat_result) -> tuple[int, ...]:

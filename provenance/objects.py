@@ -8,7 +8,7 @@ one; a damaged one is moved aside, so that making it again can publish it.
 import functools
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,18 +65,11 @@ class Objects:
         """
         return _place(self._objects, digest)
 
-    def put(self, path: Path, *, sync: bool = True) -> StoredObject:
+    def put(self, path: Path) -> StoredObject:
         """Take a file into the store.
 
         A file in the store's own `work/` is taken over: it becomes the object, and read-only. Any other
         is copied and never touched.
-
-        Parameters
-        ----------
-        path : Path
-            The file.
-        sync : bool
-            False leaves its name to whoever commits the record that names it, which syncs `homes`.
 
         Raises
         ------
@@ -91,11 +84,11 @@ class Objects:
         """
         with open_regular(path) as descriptor:
             is_ours = self._is_ours(path, os.fstat(descriptor))
-            kept = (self._adopt if is_ours else self._copy)(descriptor, str(path), sync)
+            kept = (self._adopt if is_ours else self._copy)(descriptor, str(path))
         return self._noted(kept)
 
-    def put_bytes(self, data: bytes, *, sync: bool = True) -> StoredObject:
-        """Take bytes into the store; `sync` as of `put`.
+    def put_bytes(self, data: bytes) -> StoredObject:
+        """Take bytes into the store.
 
         Raises
         ------
@@ -107,17 +100,13 @@ class Objects:
             return StoredObject(digest_bytes(data), len(data))
         with self._aside() as descriptor:
             write_all(descriptor, data)
-            kept = self._adopt(descriptor, "bytes", sync)
+            kept = self._adopt(descriptor, "bytes")
         return self._noted(kept)
 
     def publish(self, descriptor: int, digest: str) -> None:
         """Give a file its name: one of the store's `tmp/`, read-only and on disk, whose bytes were proven."""
         with writing_to(self._objects):
-            self._link(descriptor, digest, sync=True)
-
-    def homes(self, digests: Iterable[str]) -> set[Path]:
-        """Return the directories in which objects lie."""
-        return {self.path(digest).parent for digest in digests}
+            self._link(descriptor, digest)
 
     def has(self, digest: str, size: int | None = None) -> bool:
         """Tell whether an object is there, of that size if given; its bytes are not read."""
@@ -242,7 +231,7 @@ class Objects:
         inside = path.resolve().is_relative_to((self.root / "work").resolve())
         return inside and found.st_nlink == 1 and found.st_uid == os.geteuid()
 
-    def _copy(self, source: int, name: str, sync: bool) -> StoredObject:
+    def _copy(self, source: int, name: str) -> StoredObject:
         before = os.fstat(source)
         with self._aside() as descriptor:
             offset = 0
@@ -252,9 +241,9 @@ class Objects:
             after = os.fstat(source)
             if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
                 raise FileChanged(f"{name} was written to while it was copied")
-            return self._adopt(descriptor, name, sync)
+            return self._adopt(descriptor, name)
 
-    def _adopt(self, descriptor: int, name: str, sync: bool) -> StoredObject:
+    def _adopt(self, descriptor: int, name: str) -> StoredObject:
         with writing_to(self._objects):
             os.fchmod(descriptor, READ_ONLY)
             before = _settle(descriptor)
@@ -263,7 +252,7 @@ class Objects:
             after = os.fstat(descriptor)
             if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
                 raise FileChanged(f"{name} was written to while it was hashed")
-            self._link(descriptor, digest, sync=sync)
+            self._link(descriptor, digest)
         return StoredObject(digest, after.st_size)
 
     def _noted(self, kept: StoredObject) -> StoredObject:
@@ -271,8 +260,8 @@ class Objects:
         self._fresh[kept.digest] = os.lstat(self.path(kept.digest))
         return kept
 
-    def _link(self, descriptor: int, digest: str, *, sync: bool) -> None:
-        while not link(descriptor, self.path(digest), sync=sync):
+    def _link(self, descriptor: int, digest: str) -> None:
+        while not link(descriptor, self.path(digest)):
             # The name is taken: by the same bytes, or by what is left of them.
             if self.damage(digest) is None:
                 return

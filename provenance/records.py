@@ -9,7 +9,7 @@ nothing that `reindex` does not find.
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,15 +67,8 @@ class Records:
         name = digest.removeprefix("sha256:")
         return self._statements / name[:2] / f"{name}.json"
 
-    def put_action(self, action: Action, *, sync: bool = True) -> str:
+    def put_action(self, action: Action) -> str:
         """Write an action unless it is there, and return its key.
-
-        Parameters
-        ----------
-        action : Action
-            What to write.
-        sync : bool
-            False leaves its name to the commit of its record; see `put_record`.
 
         Notes
         -----
@@ -84,18 +77,11 @@ class Records:
         """
         data = canonical_json(action.document())
         key = digest_bytes(data).removeprefix("sha256:")
-        self._put_by_content(self.action_path(key), data, sync=sync)
+        self._put_by_content(self.action_path(key), data)
         return key
 
-    def put_record(self, run: Run, after: Iterable[Path] = ()) -> str:
+    def put_record(self, run: Run) -> str:
         """Write the record of a run: the commit point. Return its digest.
-
-        Parameters
-        ----------
-        run : Run
-            How it went.
-        after : iterable of Path
-            Directories whose entries have to be on disk before the record is.
 
         Raises
         ------
@@ -103,7 +89,7 @@ class Records:
             A record of that run is there already and says something else.
         """
         data = canonical_json(run.document())
-        self._commit(run.action, run.run, data, after)
+        self._commit(run.action, run.run, data)
         return digest_bytes(data)
 
     def put_statement(self, kind: str, body: object) -> Statement:
@@ -268,14 +254,14 @@ class Records:
                 entries.append(Entry(head, key))
         return tuple(entries)
 
-    def _commit(self, key: str, run: str, data: bytes, after: Iterable[Path] = ()) -> None:
+    def _commit(self, key: str, run: str, data: bytes) -> None:
         path = self.record_path(key, run)
         self._note(f"{run}.{key}")
-        if not write_once(path, data, self._scratch, after=after) and not _holds(path, data):
+        if not write_once(path, data, self._scratch) and not _holds(path, data):
             raise StoreDamaged(f"run {run} has a record already, and it says something else")
 
-    def _put_by_content(self, path: Path, data: bytes, *, sync: bool = True) -> None:
-        while not write_once(path, data, self._scratch, sync=sync) and not _holds(path, data):
+    def _put_by_content(self, path: Path, data: bytes) -> None:
+        while not write_once(path, data, self._scratch) and not _holds(path, data):
             make_directory(self._damaged)
             with suppress(FileNotFoundError):
                 path.rename(self._damaged / f"{path.name}~{time.time_ns()}")

@@ -141,7 +141,6 @@ class Store:
 
     def close(self) -> None:
         """Close the database; nothing else is held open."""
-        self._memos.try_add(())
         self._index.close()
 
     @property
@@ -230,10 +229,8 @@ class Store:
             The disk is full; nothing was committed.
         """
         self.check_agreement(action, run)
-        self._records.put_action(action, sync=False)
-        homes = self.objects.homes(digest for digest, _ in run.artifacts)
-        homes.add(self._records.action_path(run.action).parent)
-        digest = self._records.put_record(run, after=sorted(homes))
+        self.put_action(action)
+        digest = self._records.put_record(run)
         # Committed. What follows can be made again from the files, so its failure is not the run's.
         try:
             self.index_run(action, run, digest)
@@ -475,8 +472,7 @@ class Store:
                 if proven is not None and _differ_in_change_time_alone(proven, found):
                     moved.append(MemoEntry(found, digest))
             self.objects.forget_fresh(digest)
-        if self._index.writable:
-            self._memos.add_later(moved)
+        self.memoize_all(moved)
 
     def _proven(self, digest: str) -> os.stat_result | None:
         """Return what an object looks like, or looked like when this process stored it; None if unproven."""

@@ -94,22 +94,6 @@ def test_linking_an_object_does_not_make_the_memo_forget_it(store: Store, tmp_pa
     assert store.remembers_object(run.outputs[0].digest, path.stat())
 
 
-def test_what_is_told_of_links_is_written_down_when_the_store_is_closed(tmp_path: Path) -> None:
-    """It costs no transaction of its own."""
-    with Store.create(tmp_path / "store") as store:
-        run = commit(store, an_action(), b"bias")
-        path = store.objects.path(run.outputs[0].digest)
-        with store.linking(run):
-            move_change_time(path, tmp_path / "link")
-        rows = store.index.read(
-            "SELECT count(*) FROM stat_memo WHERE ctime_ns = ?", (path.stat().st_ctime_ns,)
-        )
-    assert rows == [(0,)]
-
-    with Store.open(tmp_path / "store") as store:
-        assert store.remembers_object(run.outputs[0].digest, path.stat())
-
-
 def test_an_object_edited_while_it_is_linked_is_not_remembered(store: Store, tmp_path: Path) -> None:
     """Promise 4."""
     run = commit(store, an_action(), b"bias")

@@ -2,12 +2,10 @@
 
 import json
 import logging
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from stored import RAW, a_run, an_action, commit, product, tree
@@ -23,7 +21,7 @@ from provenance.errors import (
     UnknownReference,
 )
 from provenance.layout import read_card
-from provenance.model import ExpectedOutput, InputFile, Invocation, OutputFile, Purpose, Status, StepOutcome
+from provenance.model import ExpectedOutput, InputFile, Invocation, Purpose, Status, StepOutcome
 from provenance.store import Store, _open_index
 
 
@@ -50,46 +48,6 @@ def test_a_store_keeps_its_id_when_it_moves(tmp_path: Path) -> None:
 
     with Store.open(tmp_path / "there") as moved:
         assert (moved.id, moved.lookup(run.action).run) == (before, run)
-
-
-def test_all_that_a_record_names_is_on_disk_before_the_record_has_its_name(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Promise 4: a power cut leaves no record without its objects; directories are synced once for all."""
-    run_id = store.new_run_id()
-    work = store.work(run_id)
-    paths = [work / "out" / f"{name}.fits" for name in ("a", "b")]
-    for path in paths:
-        path.write_bytes(path.name.encode())
-    action = an_action()
-    calls: list[tuple[str, str]] = []
-    link, fsync = os.link, os.fsync
-
-    def linked(source: str, target: str, **how: Any) -> None:
-        link(source, target, **how)
-        calls.append(("link", str(Path(f"/proc/self/fd/{how['dst_dir_fd']}").readlink() / target)))
-
-    def synced(descriptor: int) -> None:
-        calls.append(("sync", str(Path(f"/proc/self/fd/{descriptor}").readlink())))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "link", linked)
-    monkeypatch.setattr(os, "fsync", synced)
-    kept = [store.objects.put(path, sync=False) for path in paths]
-    outputs = tuple(
-        OutputFile("MASTER_BIAS", p.name, k.digest, size=k.size) for p, k in zip(paths, kept, strict=True)
-    )
-    run = a_run(action, run_id, outputs=outputs)
-    store.commit(action, run)
-
-    record = str(store.records.record_path(action.key, run_id))
-    at = calls.index(("link", record))
-    named = [store.records.action_path(action.key), *(store.objects.path(k.digest) for k in kept)]
-    for path in map(str, named):
-        home = str(Path(path).parent)
-        assert calls.index(("link", path)) < calls.index(("sync", home)) < at
-        assert calls.count(("sync", home)) == 1
-    assert calls[at + 1] == ("sync", str(Path(record).parent))
 
 
 def test_opening_nothing_names_the_path(tmp_path: Path) -> None:
