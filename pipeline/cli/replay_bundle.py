@@ -25,10 +25,13 @@ _SHOWN = 12
 
 
 def is_bundle(reference: str) -> bool:
-    """Tell a file that looks like a bundle from a product; what is in it, the one who reads it says."""
+    """Tell a file that is called or looks like a bundle from a product; what is in it, its reader says."""
+    path = Path(reference)
     try:
-        with Path(reference).open("rb") as file:
-            return file.read(4) == b"PK\3\4"
+        if not path.is_file():  # a pipe would keep us for ever
+            return False
+        with path.open("rb") as file:
+            return path.suffix == ".zip" or file.read(4) == b"PK\3\4"
     except OSError:
         return False
 
