@@ -46,6 +46,15 @@ def zipped(papers: Papers, write: Callable[[zipfile.ZipFile, str, bytes], None])
     return buffer.getvalue()
 
 
+def twice(papers: Papers) -> bytes:
+    """The same name for two contents; readers disagree about which counts."""
+    buffer = BytesIO(zip_of(papers.all()))
+    odd = next(name for name in sorted(papers.members) if name.startswith("data/objects/"))
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(info_of(odd), b"another content")
+    return buffer.getvalue()
+
+
 def bomb(papers: Papers) -> bytes:
     """A gigabyte of nothing in a megabyte."""
     zeros = b"\0" * (1 << 20)
@@ -109,6 +118,7 @@ HARMS: dict[str, Harm] = {
     "a name that writes on the screen": named("data/\x1b[2Jevil"),
     "a link": of_mode(0o120777),
     "a device": of_mode(0o020666),
+    "a name that is there twice": twice,
     "a bomb": bomb,
     "other bytes": other_bytes,
     "other lists": other_lists,
