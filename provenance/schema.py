@@ -26,7 +26,7 @@ CREATE TABLE action (              -- its inputs are those of its runs
   action_key TEXT PRIMARY KEY CHECK (length(action_key) = 64), recipe TEXT NOT NULL, spec INTEGER NOT NULL,
   image TEXT NOT NULL, platform TEXT NOT NULL, numerics TEXT NOT NULL,
   parameters TEXT NOT NULL REFERENCES parameters(digest)) STRICT, WITHOUT ROWID;
-CREATE VIEW action_parameter AS    -- for browsing, and for questions about one parameter
+CREATE VIEW action_parameter AS    -- the same, a row a parameter
  SELECT action_key, key AS name, atom AS value
    FROM action JOIN parameters ON parameters.digest = action.parameters, json_each(body);
 CREATE TABLE run (                 -- one attempt at an action
