@@ -88,7 +88,7 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
     )
     if tools.locked is not None:
         call = tools.locked.with_clock(job.step, call)
-    keep = False
+    keep = is_quiet = False
     try:
         cause, reason = unfit(call)
         if cause:
@@ -108,7 +108,9 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
                 )
             keep = verdict.cause in _KEPT_FOR_A_LOOK
         try:
-            return record(store, job, ran, verdict, engine=engine, invocation=tools.invocation)
+            run = record(store, job, ran, verdict, engine=engine, invocation=tools.invocation)
+            is_quiet = run.is_success
+            return run
         except StoreFull:
             keep = False
             store.discard_work(id_)  # makes room for the record of the failure
@@ -118,7 +120,7 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
         if keep:
             store.keep_work(id_)
         else:
-            store.discard_work(id_)
+            store.discard_work(id_, is_quiet=is_quiet)
 
 
 def _setting(recipe: str, tools: Tools) -> tuple[Engine, RecipeImage]:

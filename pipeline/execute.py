@@ -26,7 +26,7 @@ from pipeline.fitsdigest import digest_file
 from pipeline.fitsfile import read_hdus
 from pipeline.host import cores
 from pipeline.own.table import PROGRAM
-from pipeline.packing import Unpacked
+from pipeline.packing import Packing, Unpacked
 from pipeline.products import Product, read_product
 from pipeline.recipes import RECIPES
 from pipeline.sof import write_sof
@@ -96,6 +96,8 @@ class Ran:
     """Declared products that cannot be read, or are no regular files."""
     changed: tuple[str, ...]
     """Inputs that changed while the recipe ran."""
+    packings: frozenset[Packing] = frozenset()
+    """How inputs were packed that the recipe was given plain."""
 
 
 def execute(
@@ -140,7 +142,10 @@ def execute(
     before = [_signature(item.path) for item in call.inputs]
     unpacked = unpacked or Unpacked(lambda: work / "in")
     sources = [unpacked.plain(i.path, i.data_digest, _data_digest) for i in call.inputs]
-    mounts = dict.fromkeys(map(Mount, sources, targets))
+    mounts = dict.fromkeys(
+        Mount(source.path, target) for source, target in zip(sources, targets, strict=True)
+    )
+    packings = frozenset(source.packing for source in sources if source.packing)
     request = EngineRequest(
         run=call.run,
         store=call.store,
@@ -159,7 +164,9 @@ def execute(
     log_path = next((p for p in (work / "out" / LOG, work / "out" / LOG_LEFT_BY_DEATH) if p.is_file()), None)
     log = log_path.read_text(encoding="utf-8", errors="replace") if log_path else ""
     products, faults = _collect(work / "out") if result.exit_status == 0 else ((), ())
-    return Ran(call, request.argv, environment, clock, result, log, log_path, products, faults, changed)
+    return Ran(
+        *(call, request.argv, environment, clock, result, log, log_path, products, faults, changed, packings)
+    )
 
 
 def unfit(call: Call) -> tuple[str, str]:

@@ -6,12 +6,11 @@ FITS Checksum Proposal (Seaman, Pence & Rots, 2002); FITS Standard 4.0, section 
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
-
-import rfc8785
+from typing import IO
 
 from pipeline.errors import FitsError
 from pipeline.fitsfile import BLOCK, Card, Hdu, Value, open_stream, read_hdus, reason
@@ -136,8 +135,16 @@ def _digest_cards(cards: tuple[Card, ...]) -> str:
     kept = [card for card in cards if card.keyword not in VOLATILE]
     first = sorted((c for c in kept if is_unordered(c.keyword)), key=lambda c: c.keyword)
     rest = [c for c in kept if not is_unordered(c.keyword)]
-    canonical = rfc8785.dumps([[card.keyword, card.token] for card in (*first, *rest)])
+    canonical = _canonical([[card.keyword, card.token] for card in (*first, *rest)])
     return f"sha256:{hashlib.sha256(canonical).hexdigest()}"
+
+
+def _canonical(document: object) -> bytes:
+    """Write what holds texts, whole numbers and ASCII names only as RFC 8785 does; that takes no more care.
+
+    Texts of headers are Latin-1, so that none holds half a surrogate pair.
+    """
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 
 def is_unordered(keyword: str) -> bool:
@@ -156,7 +163,7 @@ def _digest_parts(hdus: tuple[Hdu, ...], parts: list[HduDigest]) -> str:
         }
         for hdu, part in zip(hdus, parts, strict=True)
     ]
-    return f"fits1:{hashlib.sha256(rfc8785.dumps(cast(Any, document))).hexdigest()}"
+    return f"fits1:{hashlib.sha256(_canonical(document)).hexdigest()}"
 
 
 class _Sum:

@@ -15,6 +15,7 @@ import threading
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -81,6 +82,15 @@ def open_packed(path: Path, packing: Packing) -> IO[bytes]:
     return io.BufferedReader(_Uncompressed(path), _CHUNK)
 
 
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A file that a recipe can read."""
+
+    path: Path
+    packing: Packing | None = None
+    """How that was packed of which it is a copy; None for the file itself."""
+
+
 class Unpacked:
     """Plain copies of packed frames, each made once for all steps that read it.
 
@@ -98,7 +108,7 @@ class Unpacked:
         self._readers: Counter[Path] = Counter()
         self._at: Path | None = None
 
-    def plain(self, path: Path, content: str, data_digest: Callable[[Path], str]) -> Path:
+    def plain(self, path: Path, content: str, data_digest: Callable[[Path], str]) -> "Plain":
         """Give a file that a recipe can read: itself, links followed, or its unpacked copy.
 
         Parameters
@@ -119,7 +129,7 @@ class Unpacked:
         """
         path, packing = as_it_lies(path)
         if packing is None:
-            return path
+            return Plain(path)
         with self._locks[path]:
             made, copy = self._made.get(path, ("", path))
             if made != content:
@@ -130,7 +140,7 @@ class Unpacked:
                 if data_digest(copy) != content:
                     self._remove(path)
                     raise FitsError(f"{path} is not what it was when it was first read")
-        return copy
+        return Plain(copy, packing)
 
     def expect(self, paths: Iterable[Path]) -> None:
         """Take note of frames that are going to be read; one as often as it stands there."""

@@ -4,6 +4,7 @@ The only translator between the two packages; what it writes, it writes through 
 """
 
 import functools
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,11 +15,12 @@ from pipeline.environment import THREADS, environment, own_environment
 from pipeline.execute import Call, Ran, StagedInput
 from pipeline.host import host
 from pipeline.model import FrameInput, Step
-from pipeline.packing import Packing, as_it_lies
+from pipeline.packing import Packing
 from pipeline.packing import version as unpacker
 from pipeline.parameters import Effective
 from pipeline.products import Product, versions
 from pipeline.recipes import RECIPES
+from provenance.errors import FileChanged, NotAFile
 from provenance.model import (
     Action,
     ActionInput,
@@ -153,11 +155,20 @@ def record(store: Store, job: Job, ran: Ran, verdict: Verdict, *, engine: Engine
         The store cannot take it: a full disk, a record that contradicts its action.
     """
     outputs = tuple(output_of(store, product) for product in ran.products) if verdict.is_accepted else ()
-    log = store.objects.put_bytes(ran.log.encode()).digest if ran.log else None
-    told = _told(job, ran, verdict, outputs, log)
+    told = _told(job, ran, verdict, outputs, _kept_log(store, ran))
     run = with_measures(told, ran, engine=engine, invocation=invocation)
     store.commit(job.action, run)
     return run
+
+
+def _kept_log(store: Store, ran: Ran) -> str | None:
+    """Take a log into the store, the file itself if it is still there; None if there is none."""
+    if not ran.log:
+        return None
+    if ran.log_path is not None:
+        with suppress(OSError, NotAFile, FileChanged):
+            return store.objects.put(ran.log_path).digest
+    return store.objects.put_bytes(ran.log.encode()).digest
 
 
 def with_measures(run: Run, ran: Ran, *, engine: Engine, invocation: str | None) -> Run:
@@ -216,7 +227,7 @@ def _told(job: Job, ran: Ran, verdict: Verdict, outputs: tuple[OutputFile, ...],
         caveats=caveats,
         software=(
             *software(),
-            *_unpackers(call),
+            *_unpackers(ran),
             *(versions(ran.products[0].header) if ran.products else ()),
         ),
         choices=tuple(
@@ -226,12 +237,9 @@ def _told(job: Job, ran: Ran, verdict: Verdict, outputs: tuple[OutputFile, ...],
     )
 
 
-def _unpackers(call: Call) -> tuple[tuple[str, str], ...]:
+def _unpackers(ran: Ran) -> tuple[tuple[str, str], ...]:
     """Name what unpacked frames that the recipe was given plain; Python stands in `software` already."""
-    is_needed = any(
-        item.path.is_file() and as_it_lies(item.path)[1] is Packing.COMPRESS for item in call.inputs
-    )
-    return (("unpacker", unpacker()),) if is_needed else ()
+    return (("unpacker", unpacker()),) if Packing.COMPRESS in ran.packings else ()
 
 
 @functools.cache

@@ -5,7 +5,8 @@ seen at once by its pid, start time and boot. It is a hint: correctness rests on
 claim means work done twice and one record more.
 
 It is a symbolic link that leads nowhere: its target names the owner. Making one is a single call that fails
-if somebody has it, so that no claim is ever seen without its owner, whenever he is killed.
+if somebody has it, so that no claim is ever seen without its owner, whenever he is killed. All claims of a
+process are names of one such link, its mark, where the file system allows that (see `marks`).
 """
 
 import fcntl
@@ -20,6 +21,7 @@ from pathlib import Path
 from provenance.errors import StoreLocked, short
 from provenance.files import listing, make_directory, writing_to
 from provenance.identity import Owner, this_process
+from provenance.marks import NoMark, give_name
 
 POLL_S = 0.1
 """How often a waiting process looks; also how soon it notices that it should stop."""
@@ -150,6 +152,9 @@ def _acquire(path: Path, key: str, terms: LeaseTerms, cancel: threading.Event | 
 def _make(path: Path, text: str) -> bool:
     with writing_to(path):
         try:
+            with suppress(NoMark):
+                give_name(path, path.parent.parent, text)
+                return True
             path.symlink_to(text)
         except FileExistsError:
             return False

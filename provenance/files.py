@@ -13,6 +13,7 @@ from provenance.identity import this_process
 
 READ_ONLY = 0o444
 """Mode of all that is written once."""
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @contextmanager
@@ -101,16 +102,25 @@ def link(descriptor: int, target: Path) -> bool:
     bool
         False if the name was taken.
     """
-    make_directory(target.parent)
     try:
-        _link_descriptor(descriptor, target)
-    except FileExistsError:
-        return _is_same_file(descriptor, target)
-    except OSError:
-        # On NFS the link may be made and the answer lost on the way.
-        if not _is_same_file(descriptor, target):
-            raise
-    sync_directory(target.parent)
+        directory = os.open(target.parent, _DIRECTORY)
+    except FileNotFoundError:
+        make_directory(target.parent)
+        directory = os.open(target.parent, _DIRECTORY)
+    try:
+        try:
+            # Following the link in /proc takes linkat(2), which Python calls only when a directory is given.
+            source = f"/proc/self/fd/{descriptor}"
+            os.link(source, target.name, dst_dir_fd=directory, follow_symlinks=True)
+        except FileExistsError:
+            return _is_same_file(descriptor, target)
+        except OSError:
+            # On NFS the link may be made and the answer lost on the way.
+            if not _is_same_file(descriptor, target):
+                raise
+        os.fsync(directory)
+    finally:
+        os.close(directory)
     return True
 
 
@@ -126,7 +136,7 @@ def make_directory(directory: Path) -> None:
 
 def sync_directory(directory: Path) -> None:
     """Bring a directory's entries to disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(directory, _DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
@@ -164,15 +174,6 @@ def listing(directory: Path) -> tuple[str, ...]:
         return tuple(sorted(os.listdir(directory)))  # noqa: PTH208 - names only, a third of the time
     except (FileNotFoundError, NotADirectoryError):
         return ()
-
-
-def _link_descriptor(descriptor: int, target: Path) -> None:
-    # Following the link in /proc takes linkat(2), which Python calls only when a directory is given.
-    directory = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.link(str(descriptor), target, src_dir_fd=directory, follow_symlinks=True)
-    finally:
-        os.close(directory)
 
 
 def _is_same_file(descriptor: int, target: Path) -> bool:

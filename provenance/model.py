@@ -83,14 +83,25 @@ class Action:
     outputs: tuple[ExpectedOutput, ...]
     numerics: str
     """`pinned` or `native`."""
-    key: str = field(init=False, compare=False, repr=False)
-    """64 hex digits: the SHA-256 of the document's canonical JSON."""
+    _key: str = field(default="", init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("parameters", "environment"):
             object.__setattr__(self, name, sorted_pairs(getattr(self, name), name))
-        digest = digest_bytes(canonical_json(self.document()))
-        object.__setattr__(self, "key", digest.partition(":")[2])
+
+    @property
+    def key(self) -> str:
+        """64 hex digits: the SHA-256 of the document's canonical JSON.
+
+        Raises
+        ------
+        NotCanonical
+            The document has no such form.
+        """
+        if not self._key:  # found out once, and never for what is read to be compared
+            digest = digest_bytes(canonical_json(self.document()))
+            object.__setattr__(self, "_key", digest.partition(":")[2])
+        return self._key
 
     def document(self) -> Document:
         """Return the canonical structure that is hashed: a type word, a version, and every field."""

@@ -19,6 +19,7 @@ from provenance.digest import canonical_json, digest_bytes
 from provenance.documents import Document
 from provenance.errors import NotAFile, StoreDamaged, StoreMissing, short
 from provenance.files import listing, make_directory, open_regular, write_once, writing_to
+from provenance.marks import NoMark, give_name
 from provenance.model import Action, Run, Statement, opened_statement, statement_document
 
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -272,7 +273,12 @@ class Records:
         # price of a commit for it.
         with writing_to(directory):
             make_directory(directory)
-            (directory / name).touch(mode=0o644)
+            try:
+                give_name(directory / name, self.root)
+            except NoMark:
+                (directory / name).touch(mode=0o644)
+            except FileExistsError:
+                pass  # as it should be
 
 
 def _names(directory: Path) -> Iterator[str]:

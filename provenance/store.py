@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from provenance import queries
+from provenance import marks, queries
 from provenance.acceptances import ACCEPTED, REVOKED, Acceptance, Accepted, InForce, Revoked, acceptances
 from provenance.claims import LeaseTerms, claim
 from provenance.claims import sweep as sweep_claims
@@ -140,7 +140,9 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the database; nothing else is held open."""
+        """Close the database, and tidy away what was kept for runs to come."""
+        self._work.close()
+        marks.forget(self._path)
         self._index.close()
 
     @property
@@ -179,9 +181,9 @@ class Store:
         """
         return self._work.make(run)
 
-    def discard_work(self, run: str) -> None:
-        """Remove the scratch directory of a run."""
-        self._work.discard(run)
+    def discard_work(self, run: str, *, is_quiet: bool = False) -> None:
+        """Remove the scratch directory of a run, or set it by for another one; see `Work.discard`."""
+        self._work.discard(run, is_quiet=is_quiet)
 
     def keep_work(self, run: str) -> Path:
         """Leave the scratch directory of a run for a look, and return it."""

@@ -1,7 +1,12 @@
-"""Scratch directories of runs, and the sweep of what dead processes left behind."""
+"""Scratch directories of runs, and the sweep of what dead processes left behind.
+
+A directory whose run has ended well serves the next one, emptied: five inodes made and removed a run take
+longer than all that is written into them. Meanwhile it lies in `tmp/`, where its name tells whose it is.
+"""
 
 import os
 import shutil
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +19,8 @@ _OWNER = "owner"
 _KEPT = "kept"
 _MOST_OWNER = 4096
 """Bytes of an owner's name that are read."""
+_MOST_SPARE = 8
+"""Directories kept for runs to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,8 @@ class Work:
     def __init__(self, root: Path) -> None:
         self._work = root / "work"
         self._scratch = root / "tmp"
+        self._spare: list[Path] = []
+        weakref.finalize(self, _drop, self._spare)  # for those who close nothing
 
     def make(self, run: str) -> Path:
         """Make `work/<run>/` with `in/` and `out/`, owned by this process.
@@ -50,6 +59,11 @@ class Work:
         """
         directory = self._work / run
         aside = scratch_name(self._scratch)
+        with suppress(IndexError, OSError):  # somebody may have tidied it away
+            spare = self._spare.pop()
+            if spare.name.partition("~")[0] == aside.name.partition("~")[0]:  # not so after a fork
+                spare.rename(directory)
+                return directory
         # Made aside, where its name tells the owner: killed right here, it is swept all the same.
         with writing_to(directory):
             aside.mkdir(mode=0o755)
@@ -64,9 +78,22 @@ class Work:
                 raise
         return directory
 
-    def discard(self, run: str) -> None:
-        """Remove the scratch of a run; it need not be there."""
-        self._clear(self._work / run)
+    def discard(self, run: str, *, is_quiet: bool = False) -> None:
+        """Remove the scratch of a run; it need not be there.
+
+        Parameters
+        ----------
+        run : str
+            Its id.
+        is_quiet : bool
+            Whether all that could write into it has ended: then it may serve another run.
+        """
+        if not (is_quiet and self._set_by(self._work / run)):
+            self._clear(self._work / run)
+
+    def close(self) -> None:
+        """Remove what was kept for runs that did not come."""
+        _drop(self._spare)
 
     def keep(self, run: str) -> Path:
         """Leave the scratch of a run for a look: no sweep takes it, unless the disk takes no note of that."""
@@ -100,6 +127,27 @@ class Work:
             self._clear(item.path)
         return found
 
+    def _set_by(self, directory: Path) -> bool:
+        """Empty a directory for another run; whatever is odd about it is a reason not to."""
+        if len(self._spare) >= _MOST_SPARE:
+            return False
+        spare = scratch_name(self._scratch)
+        try:
+            # Out of `work/` first, as in `_clear`: nobody shall find a run's scratch half empty.
+            directory.rename(spare)
+        except OSError:
+            return False
+        try:
+            is_fit = sorted(os.listdir(spare)) == ["in", "out", _OWNER]  # noqa: PTH208 - names only
+            mode = os.lstat(spare).st_mode
+            if is_fit and all(_empty(spare / name, mode) for name in ("in", "out")):
+                self._spare.append(spare)
+                return True
+        except OSError:
+            pass
+        self._clear(spare)
+        return True
+
     def _clear(self, path: Path) -> None:
         # Renamed first: killed half way through, what is left still tells by its name whose it was.
         doomed = scratch_name(self._scratch)
@@ -119,6 +167,23 @@ class Work:
 def _is_dead(text: str) -> bool:
     owner = Owner.from_text(text)
     return owner is not None and owner.is_dead()
+
+
+def _drop(spare: list[Path]) -> None:
+    while spare:
+        with suppress(OSError):
+            _remove(spare.pop())
+
+
+def _empty(directory: Path, mode: int) -> bool:
+    """Remove the files in a directory; tell whether it is as it was when it was made, of that mode."""
+    if os.lstat(directory).st_mode != mode:
+        return False
+    with os.scandir(directory) as entries:
+        names = [entry.path for entry in entries if not entry.is_dir(follow_symlinks=False)]
+    for name in names:
+        os.unlink(name)  # noqa: PTH108 - a text, and no path needed
+    return not os.listdir(directory)  # noqa: PTH208 - whether there is any
 
 
 def _remove(path: Path) -> None:

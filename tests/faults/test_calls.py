@@ -19,10 +19,10 @@ PARTS = 8
 def test_every_step_of_a_publication_is_among_the_calls(labels: list[str]) -> None:
     """What strikes at every call strikes between any two steps of the protocol."""
     steps = [
-        *("symlink claims", "rename work", "openat work", "write work"),
+        *("linkat claims", "rename work", "openat work", "write work"),
         *("fchmod work", "utimensat work", "fsync work", "linkat objects", "fsync objects"),
         *("openat tmp", "write tmp", "fchmod tmp", "fsync tmp", "linkat actions", "fsync actions"),
-        *("openat journal", "linkat records", "fsync records", "pwrite64 provenance.db-wal"),
+        *("linkat journal", "linkat records", "fsync records", "pwrite64 provenance.db-wal"),
         *("linkat statements", "rename tmp", "unlinkat tmp", "unlink claims"),
         *("link workspace/products", "rename workspace/products", "rename workspace/clio.lock"),
     ]

@@ -6,12 +6,13 @@ import struct
 from pathlib import Path
 
 import pytest
+import rfc8785
 from builders import card, hdu, image, pad, primary, raw_cards, sealed, table, write_raw
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import Exit, FitsError
-from pipeline.fitsdigest import digest_file
+from pipeline.fitsdigest import _canonical, digest_file
 from pipeline.fitsfile import parse_token, read_hdus
 from pipeline.volatile import VOLATILE
 
@@ -87,6 +88,12 @@ def test_data_digest_tells_the_type_of_a_value(tmp_path: Path) -> None:
     digests = {data_digest(tmp_path / "a.fits", primary({"KEY": value})) for value in (True, 1, "1", "T")}
 
     assert len(digests) == 4
+
+
+@given(st.lists(st.lists(st.text(st.characters(max_codepoint=0xFF)), min_size=2, max_size=2)))
+def test_cards_are_written_as_rfc_8785_has_them(cards: list[list[str]]) -> None:
+    """Whatever a header holds: its bytes are read as Latin-1."""
+    assert _canonical(cards) == rfc8785.dumps(cards)
 
 
 def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pipeline.events import Did
 from pipeline.fitsdigest import digest_file
 from pipeline.fitsfile import read_hdus
 from pipeline.model import Stage
-from pipeline.packing import Packing, Unpacked, open_packed, packing_of, unpack, version
+from pipeline.packing import Packing, Plain, Unpacked, open_packed, packing_of, unpack, version
 from pipeline.scan import scan
 
 STAGES = (Stage.BIAS, Stage.FLAT, Stage.WAVE, Stage.TWILIGHT, Stage.SCIBASIC)
@@ -219,7 +219,7 @@ def test_a_plain_file_is_its_own_copy(tmp_path: Path) -> None:
         raise AssertionError("nothing has to be made")
 
     assert packing_of(path) is None
-    assert Unpacked(folder).plain(path, data_digest(path), data_digest) == path
+    assert Unpacked(folder).plain(path, data_digest(path), data_digest) == Plain(path)
 
 
 def test_a_frame_exchanged_since_it_was_read_is_refused(tmp_path: Path) -> None:
@@ -243,13 +243,13 @@ def test_a_copy_that_nobody_needs_any_more_is_removed_and_can_be_made_again(tmp_
     unpacked = Unpacked(lambda: tmp_path / "scratch")
 
     unpacked.expect([packed, packed])
-    first = unpacked.plain(packed, content, data_digest)
+    first = unpacked.plain(packed, content, data_digest).path
     unpacked.leave([packed])
     assert first.read_bytes() == whole
     unpacked.leave([packed])
     assert not first.exists()
 
-    assert unpacked.plain(packed, content, data_digest).read_bytes() == whole
+    assert unpacked.plain(packed, content, data_digest).path.read_bytes() == whole
 
 
 def test_a_copy_is_never_written_over(tmp_path: Path) -> None:

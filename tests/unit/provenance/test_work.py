@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +41,85 @@ def test_discarded_work_is_gone_whatever_a_recipe_left_in_it(store: Store) -> No
     store.discard_work("run")
 
     assert list((store.path / "work").iterdir()) == []
+
+
+def inodes(work: Path) -> list[int]:
+    return [path.stat().st_ino for path in (work, work / "in", work / "out")]
+
+
+def test_scratch_of_a_run_that_ended_well_serves_the_next_one_empty(store: Store) -> None:
+    first = store.work("first")
+    before = inodes(first)
+    (first / "in" / "frames.sof").write_text("sof")
+    (first / "out" / "product.fits").write_bytes(b"product")
+    store.discard_work("first", is_quiet=True)
+    assert list((store.path / "work").iterdir()) == []
+
+    second = store.work("second")
+
+    assert inodes(second) == before
+    assert [list((second / name).iterdir()) for name in ("in", "out")] == [[], []]
+    assert (second / "owner").read_text() == str(this_process())
+
+
+def _leave_folder(work: Path) -> None:
+    (work / "out" / "folder").mkdir()
+
+
+def _close(work: Path) -> None:
+    (work / "out").chmod(0o500)
+
+
+def _add(work: Path) -> None:
+    (work / "kept").touch()
+
+
+def _replace(work: Path) -> None:
+    (work / "out").rmdir()
+    (work / "out").symlink_to(work / "in")
+
+
+@pytest.mark.parametrize("spoil", [_leave_folder, _close, _add, _replace])
+def test_scratch_that_is_odd_serves_nobody_again(store: Store, spoil: Callable[[Path], None]) -> None:
+    first = store.work("first")
+    spoil(first)
+    store.discard_work("first", is_quiet=True)
+
+    assert list((store.path / "tmp").iterdir()) == []
+    assert inodes(store.work("second"))
+    assert sorted(path.name for path in (store.path / "work" / "second").iterdir()) == ["in", "out", "owner"]
+
+
+def test_scratch_set_by_goes_with_the_store_and_with_its_process(store: Store) -> None:
+    """Promise 1: nothing is left that nobody takes away."""
+    store.work("first")
+    store.discard_work("first", is_quiet=True)
+    assert len(list((store.path / "tmp").iterdir())) == 1
+    assert store.sweep() == ()  # its owner lives
+    store.close()
+    assert list((store.path / "tmp").iterdir()) == []
+
+    script = (
+        "import sys; from pathlib import Path; from provenance.store import Store\n"
+        "store = Store.open(Path(sys.argv[1])); store.work('a'); store.discard_work('a', is_quiet=True)\n"
+        "with store.claim('0' * 64): pass"
+    )
+    subprocess.run([sys.executable, "-c", script, str(store.path)], check=True)
+    assert list((store.path / "tmp").iterdir()) == []
+
+
+def test_a_child_does_not_take_its_parents_scratch(store: Store) -> None:
+    store.work("first")
+    store.discard_work("first", is_quiet=True)
+    child = os.fork()
+    if child == 0:
+        store.work("of the child")
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    owner = (store.path / "work" / "of the child" / "owner").read_text()
+    assert owner.partition(".")[0] == str(child)
+    assert [item.name for item in store.leftovers() if item.kind == "work"] == ["of the child"]
 
 
 def test_a_sweep_takes_the_scratch_of_the_dead_and_leaves_that_of_the_living(store: Store) -> None:
