@@ -5,6 +5,7 @@ into the file, and `clio config schema` into the schema for editors; an example 
 default to show.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import ConfigError, Slip
-from pipeline.model import Scope, Stage
+from pipeline.model import Scope, SofLine, Stage
 from pipeline.places import FILE, LOCK
 from pipeline.recipes import ALIGNMENT_FILTER
 from pipeline.slips import name_slips, refusal, schema_slips, syntax_slip
@@ -28,6 +29,9 @@ Names = str | Annotated[list[Text], Field(min_length=1)]
 """One name or several; `*`, `?` and `[...]` stand for what is left open."""
 
 StageName = Annotated[Stage, Field(strict=False)]
+SOF_LINE = re.compile(r"^[A-Za-z0-9_:+-][A-Za-z0-9._:+-]* [A-Z0-9_]+( [1-9][0-9]{0,3})?$")
+"""A line of a set of frames: a name as of `pipeline.sof.NAME`, a tag, perhaps which of that tag."""
+SofText = Annotated[str, Field(pattern=SOF_LINE.pattern)]
 
 
 class Table(BaseModel):
@@ -216,6 +220,27 @@ class OverrideTable(Table):
     """What holds for them, as in [recipes.NAME]."""
 
 
+class SofTable(Table):
+    """The set of frames of a step as it was given elsewhere, to make the very same header again."""
+
+    where: WhereTable
+    """Which step: exposure, template, dataset, target and stage, as in [[override]]."""
+    ifu: Annotated[int, Field(ge=1, le=24, examples=[1])] | None = None
+    """The IFU, of steps that work on one."""
+    frames: Annotated[list[SofText], Field(min_length=1, examples=[["MASTER_BIAS-01.fits MASTER_BIAS"]])]
+    """NAME TAG, in order; with a third word N, the N-th frame of this tag. All of a tag, or none."""
+
+    @property
+    def lines(self) -> tuple[SofLine, ...]:
+        """The frames, line by line."""
+        words = (text.split() for text in self.frames)
+        return tuple(SofLine(name, tag, int(number[0]) if number else None) for name, tag, *number in words)
+
+    def fits(self, scope: Scope, ifu: int | None) -> bool:
+        """Tell whether a step is meant."""
+        return self.ifu in (None, ifu) and self.where.fits(scope)
+
+
 class ReportTable(Table):
     """What to draw; there is nothing to choose yet."""
 
@@ -239,6 +264,8 @@ class FileTable(Table):
     """Parameters of recipes, everywhere."""
     override: list[OverrideTable] = Field(default_factory=list)
     """Parameters for some steps only; the most particular wins, then the later."""
+    sof: list[SofTable] = Field(default_factory=list)
+    """Sets of frames as they were given elsewhere; the most particular wins, then the later."""
     report: ReportTable = ReportTable()
     """What to draw; there is nothing to choose yet."""
 
@@ -302,6 +329,15 @@ class Settings:
         ]
         for _, number, table in sorted(found, key=lambda item: item[:2]):
             yield number, table
+
+    def sof(self, scope: Scope, ifu: int | None) -> tuple[SofLine, ...]:
+        """Give the set of frames of a step as it was given elsewhere; empty if nothing is said of it."""
+        found = [
+            (table.where.rank, table.ifu is not None, number)
+            for number, table in enumerate(self.table.sof)
+            if table.fits(scope, ifu)
+        ]
+        return self.table.sof[max(found)[-1]].lines if found else ()
 
     def environment(self, recipe: str, scope: Scope) -> tuple[tuple[str, str], ...]:
         """Give the variables of the MUSE library that a person set for a step, sorted."""

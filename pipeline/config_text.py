@@ -40,8 +40,13 @@ _SECTIONS: tuple[tuple[str, type[config.Table]], ...] = (
     ("associate.STD_RESPONSE", config.AssociateTable),
     ("recipes.muse_scipost", config.RecipeTable),
     ("override", config.OverrideTable),
+    ("sof", config.SofTable),
     ("report", config.ReportTable),
 )
+
+
+_LISTS = {"override", "sof"}
+"""Sections that stand there several times."""
 
 
 def write_commented(values: dict[str, Any] | None = None) -> str:
@@ -56,7 +61,7 @@ def write_commented(values: dict[str, Any] | None = None) -> str:
     parts = [_HEAD]
     for name, table in _SECTIONS:
         head = name.partition(".")[0]
-        is_named = head != name or name == "override"
+        is_named = head != name or name in _LISTS
         lines = [*_section(name, table, {} if is_named else set_.get(name, {}))]
         if is_named:
             lines += _set_tables(head, set_.get(head))
@@ -138,8 +143,8 @@ def meanings() -> dict[tuple[str, str], str]:
 def _section(name: str, table: type[config.Table], values: dict[str, Any]) -> Iterator[str]:
     """Write a table: its meaning, its header, its keys."""
     yield from _comment(meanings()[table.__name__, ""])
-    is_named = "." in name or name == "override"
-    header = "[[override]]" if name == "override" else f"[{name}]"
+    is_named = "." in name or name in _LISTS
+    header = f"[[{name}]]" if name in _LISTS else f"[{name}]"
     yield f"#{header}" if is_named and not values else header
     if table is config.RecipeTable:
         yield from _workflow_remarks(name.partition(".")[2])
@@ -172,7 +177,11 @@ def _example(name: str, key: str, field: Any) -> Iterator[str]:
         shown = {"where": {"stage": "scipost", "target": "NGC 1068"}, "recipes": None}[key]
         yield f"#where = {toml_value(shown)}" if shown else "#recipes.muse_scipost.skymodel_fraction = 0.1"
         return
-    default = field.get_default(call_default_factory=True)
+    if key == "where":
+        where = {"stage": "flat", "template": "2026-01-15T15:36:00"}
+        yield f"#where = {toml_value(where)}"
+        return
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
     examples = _examples(field)
     value = examples[0] if default in (None, "", [], {}) and examples else default
     yield f"#{key} = {toml_value('...' if value is None else value)}"

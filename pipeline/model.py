@@ -254,6 +254,18 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class SofLine:
+    """A frame of a set of frames that was given elsewhere."""
+
+    name: str
+    """What it was called there: a base name."""
+    tag: str
+    number: int | None = None
+    """Which of this tag, from 1, in the order in which Clio gives them; None for what its name or its place
+    says."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """What a step works on, in the words of a `where` of the settings; empty for what it is not of."""
 
@@ -293,6 +305,8 @@ class Step:
     """Option of each of its `parameters`, and who set it; see `pipeline.layers.Setter`."""
     scope: Scope | None = None
     """What it works on, as settings name it."""
+    sof: tuple[SofLine, ...] = ()
+    """Order and names in which it is given its inputs, if the settings say; else Clio's own."""
 
     @property
     def dataset(self) -> str:

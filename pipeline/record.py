@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from pipeline.accept import Verdict
+from pipeline.as_given import as_given
 from pipeline.engine import Engine, RecipeImage
 from pipeline.environment import THREADS, environment, own_environment
 from pipeline.execute import Call, Ran, StagedInput
@@ -56,7 +57,8 @@ def in_order(step: Step, staged: tuple[StagedInput, ...]) -> tuple[StagedInput, 
     Notes
     -----
     By tag; raw frames and statics then by MJD-OBS, ARCFILE and data digest, products as planned, which is
-    by exposure and IFU. Names and places of files have no part in it.
+    by exposure and IFU. Names and places of files have no part in it, unless the settings say in which order
+    and by which names they were given elsewhere.
     """
     keyed = []
     for position, (item, file) in enumerate(zip(step.inputs, staged, strict=True)):
@@ -65,7 +67,11 @@ def in_order(step: Step, staged: tuple[StagedInput, ...]) -> tuple[StagedInput, 
             keyed.append(((item.tag, frame.mjd or 0.0, frame.arcfile, file.data_digest), file))
         else:
             keyed.append(((item.tag, 0.0, "", f"{position:06d}"), file))
-    return tuple(file for _, file in sorted(keyed, key=lambda pair: pair[0]))
+    own = tuple(file for _, file in sorted(keyed, key=lambda pair: pair[0]))
+    if not step.sof:
+        return own
+    given = as_given([(file.tag, file.name) for file in own], step.sof)
+    return tuple(replace(own[place], name=name) for place, name in given)
 
 
 def make_action(

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.places import FILE, LOCK, cache_root
+from provenance.identity import this_process
 
 _VERSION = 1
 _TICK_NS = 20_000_000
@@ -200,7 +201,7 @@ def _state(
         "settings": look.at(str(workspace / name) for name in (FILE, LOCK)),
         "frames": look.below(folders),
         "store": _Look().at([str(store / "store.json")]),
-        "scratch": [sorted(_names(store / name)) for name in ("work", "tmp", "trash")],
+        "scratch": [_left(store / name) for name in ("work", "tmp", "trash")],
         "journal": _journal(store / "journal"),
     }
 
@@ -219,6 +220,12 @@ def _sources(folder: Path) -> Iterator["os.DirEntry[str]"]:
                 yield from _sources(Path(entry.path))
             elif entry.name.endswith(".py"):
                 yield entry
+
+
+def _left(folder: Path) -> list[str]:
+    """List what others left in a folder of scratch; what this process keeps there goes with it."""
+    ours = f"{this_process()}~"
+    return sorted(name for name in _names(folder) if not name.startswith(ours))
 
 
 def _names(folder: Path) -> list[str]:

@@ -10,7 +10,8 @@ from pipeline import keywords as kw
 from pipeline.audit.claims import FileClaims, InputClaim, RecipeClaim
 from pipeline.audit.facts import MADE_BY, OURS
 from pipeline.audit.findings import Finding, Known
-from pipeline.audit.places import Candidate, Places
+from pipeline.audit.places import Candidate, Places, Seen
+from pipeline.audit.sofs import SetOfFrames, set_of_frames
 from pipeline.config_text import toml_value
 from pipeline.engine import RecipeImage
 from pipeline.image import RecipeParameter
@@ -93,13 +94,16 @@ class Draft:
     tags: set[str] = field(default_factory=set)
     """Of everything that was read."""
     guesses: list[str] = field(default_factory=list)
+    sets: dict[tuple[object, ...], SetOfFrames] = field(default_factory=dict)
+    """By step: in which order, and under which names, it was given its frames."""
     alignment_filter: str = ALIGNMENT_FILTER
     asks_for_filters: bool = False
     """Whether images in a filter of a FILTER_LIST were asked for."""
 
     def text(self, folder: Path) -> str:
         """Write the file; paths in `folder` are written as they stand below it."""
-        parts = [self._head(), self._data(folder), self._image(), self._workflow(), *self._recipes()]
+        head = (self._head(), self._numerics(), self._data(folder), self._image(), self._workflow())
+        parts: tuple[Iterable[str], ...] = (*head, *self._recipes(), *self._sets())
         return "\n".join("\n".join(part) + "\n" for part in map(tuple, parts) if part)
 
     def _head(self) -> Iterator[str]:
@@ -113,6 +117,16 @@ class Draft:
         for guess in dict.fromkeys(self.guesses):
             yield "#"
             yield from _comment(guess)
+
+    def _numerics(self) -> Iterator[str]:
+        """Let the C library choose as it does by itself, where something was made without Clio."""
+        if self.sets:
+            yield "[clio]"
+            yield from _comment(
+                "GUESS: esorex by itself takes the variants of exp and pow that the processor is fastest "
+                "with; no header tells which, nor how many threads there were"
+            )
+            yield 'numerics = "native"'
 
     def _data(self, folder: Path) -> Iterator[str]:
         yield "[data]"
@@ -190,6 +204,19 @@ class Draft:
                 yield from _comment("GUESS: name its image in clio.toml: [targets.NAME] reference")
         if self.alignment_filter != ALIGNMENT_FILTER:
             yield f"filter_for_alignment = {toml_value(self.alignment_filter)}"
+
+    def _sets(self) -> Iterator[list[str]]:
+        for number, one in enumerate(self.sets.values()):
+            remark = "order and names of the frames as the header has them, so that the cards are the same"
+            yield [
+                *([] if number else _comment(remark)),
+                "[[sof]]",
+                f"where = {toml_value(dict(one.where))}",
+                *([] if one.ifu is None else [f"ifu = {one.ifu}"]),
+                "frames = [",
+                *(f"    {toml_value(line)}," for line in one.frames),
+                "]",
+            ]
 
     def _recipes(self) -> Iterator[list[str]]:
         order = list(Stage)
@@ -282,8 +309,11 @@ class _Follower:
         readers = [*(claim.recipe for claim in claims.recipes[1:]), reader]
         for claim, by in zip(claims.recipes, readers, strict=False):
             self._draft.calls.add(claim.recipe)
-            self._take_parameters(claim, self._stage_of(claim.recipe, by))
+            stage = self._stage_of(claim.recipe, by)
+            self._take_parameters(claim, stage)
             self._take_ifu(claim, claims)
+            if stage is not None:
+                self._take_set(claim, stage, claims)
             for item in claim.inputs:
                 self._draft.tags.add(item.tag)
                 self._take_input(item, claim, claims)
@@ -303,6 +333,20 @@ class _Follower:
 
     def _is_made(self, item: InputClaim, best: Candidate | None) -> bool:
         return item.tag in _MADE_AND_STATIC and (best.is_product if best else "_00" in item.name)
+
+    def _take_set(self, claim: RecipeClaim, stage: Stage, claims: FileClaims) -> None:
+        found, unknown = set_of_frames(claim, stage, claims, self._seen)
+        if unknown:
+            self._draft.guesses.append(unknown)
+        if found is not None:
+            before = self._draft.sets.setdefault((found.where, found.ifu), found)
+            if before.frames != found.frames:
+                text = f"{claim.recipe} of {dict(found.where)} was given its frames in two ways"
+                self._draft.guesses.append(f"GUESS: {text}; the first is written")
+
+    def _seen(self, item: InputClaim) -> Seen | None:
+        best = next((c for c in self._places.find(item) if not c.against and c.path), None)
+        return None if best is None or best.path is None else self._places.seen(best.path)
 
     def _take_ifu(self, claim: RecipeClaim, claims: FileClaims) -> None:
         value = claim.value("nifu")

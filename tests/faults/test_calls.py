@@ -66,7 +66,7 @@ def test_a_run_asked_to_stop_before_any_call_leaves_a_sound_store(
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_run_that_is_asked_to_stop_stops_and_tidies_up(yard: Yard, labels: list[str], name: str) -> None:
     """While the recipe writes its product: nothing is published, no scratch and no claim stay."""
-    at = labels.index("write work", labels.index("unlinkat tmp"))
+    at = labels.index("write work", labels.index("fsync records"))
 
     plot, ended = struck(yard, Strike(at, labels[at], signal=signal.Signals[name]))
 

@@ -118,6 +118,7 @@ MAY_IMPORT_PROVENANCE = {
     "pipeline.carryout": "a part of conduct: scratch, and what of a full disk is told from a failed recipe",
     "pipeline.costs": "a part of conduct: learns from what recorded runs took",
     "pipeline.hashing": "a part of conduct: what is wrong with the store is said by the step that needs it",
+    "pipeline.standing": "tells the scratch of its own process by its name",
     "pipeline.replacing": "partial files tell their owner by their names, in the store's words",
     "pipeline.passport": "measures a recorded run, and says so in a statement",
     "pipeline.passport_matrix": "a part of passport: runs a recorded run otherwise than it was",

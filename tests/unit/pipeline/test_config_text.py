@@ -40,11 +40,12 @@ KEYS = [number for number, line in enumerate(TEMPLATE) if re.match(r"#\w[\w.]* =
 
 @pytest.mark.parametrize("number", KEYS, ids=lambda number: TEMPLATE[number].partition(" ")[0])
 def test_every_key_may_be_uncommented(tmp_path: Path, number: int) -> None:
-    """Each by itself, with the header of its table; those of an override together."""
+    """Each by itself, with the header of its table; those of a table in a list together."""
     header = max(n for n in range(number) if re.match(r"#?\[", TEMPLATE[n]))
     lines = [TEMPLATE[header].lstrip("#"), TEMPLATE[number].lstrip("#")]
-    if lines[0] == "[[override]]":
-        lines = [line.lstrip("#") for line in TEMPLATE[header:] if re.match(r"#(where|recipes)|#\[\[", line)]
+    if lines[0].startswith("[["):
+        end = TEMPLATE.index("", header)
+        lines = [line.lstrip("#") for line in TEMPLATE[header:end] if re.match(r"#\w|#\[\[", line)]
     (tmp_path / "clio.toml").write_text("\n".join(lines))
 
     load(tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.standing import Beginning, Relied, Standing, keep, recall
+from provenance.identity import this_process
 
 STAGES = ("bias", "flat")
 FOUND = Standing(12, ("dataset 1 has one exposure",))
@@ -97,6 +98,14 @@ def test_a_standing_does_not_outlive_what_it_relied_on(place: Place, move: Calla
     move(place)
 
     assert recall(place.root, STAGES) is None
+
+
+def test_what_a_process_keeps_in_the_scratch_while_it_lives_does_not_matter(place: Place) -> None:
+    (place.store / "tmp" / f"{this_process()}~mark").touch()
+    assert place.keep()
+    (place.store / "tmp" / f"{this_process()}~mark").unlink()
+
+    assert recall(place.root, STAGES) == FOUND
 
 
 def test_hidden_names_among_the_frames_do_not_matter(place: Place) -> None:
