@@ -6,53 +6,57 @@ by it, so what somebody made without it comes out with the same data and other c
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from pipeline.config import Settings
-from pipeline.model import Problem, SofLine, Step
+from pipeline.model import SofLine, Step
 
 
-def sof_problems(step: str, tags: Iterable[str], lines: Sequence[SofLine]) -> Iterator[Problem]:
-    """Find what of a set of frames does not fit the inputs of a step.
+def remarks_on_sofs(settings: Settings, steps: Iterable[Step]) -> list[str]:
+    """Say what of the sets of frames in the settings has no effect, or not all of it.
 
     Parameters
     ----------
-    step : str
-        Its id.
-    tags : iterable of str
-        Those of its inputs, each as often as there are inputs of it.
-    lines : sequence of SofLine
-        What the settings say; empty if they say nothing.
+    settings : Settings
+        What a person decided, or `clio audit` wrote.
+    steps : iterable of Step
+        All of the plan.
 
-    Notes
-    -----
-    A tag may be left out as a whole: a recipe names in a header only what it used.
+    Returns
+    -------
+    list of str
+        Tables that are of no step, and tags of which a step has another number of frames.
     """
-    there = Counter(tags)
-    named: defaultdict[str, list[SofLine]] = defaultdict(list)
-    for line in lines:
-        named[line.tag].append(line)
-    hint = "let [[sof]] in clio.toml name every frame of a tag, or none"
-    for tag, of_tag in named.items():
-        numbers = [line.number for line in of_tag if line.number is not None]
-        wrong = [n for n in numbers if n > there[tag] or numbers.count(n) > 1]
-        if len(of_tag) != there[tag]:
-            yield Problem(step, f"[[sof]] names {len(of_tag)} {tag}, and it has {there[tag]}", hint)
-        elif wrong:
-            what = f"[[sof]] names number {wrong[0]} of {there[tag]} {tag}, which is not there or there twice"
-            yield Problem(step, what, hint)
-
-
-def idle_sofs(settings: Settings, steps: Iterable[Step]) -> list[str]:
-    """Name the sets of frames in the settings that are of no step, or of none that does not have a nearer."""
+    steps = [step for step in steps if step.sof]
     used = {step.sof for step in steps}
-    idle = [n for n, table in enumerate(settings.table.sof, 1) if table.lines not in used]
-    shown = ", ".join(str(n) for n in idle[:_SHOWN])
-    more = f" and {len(idle) - _SHOWN} more" if len(idle) > _SHOWN else ""
-    return [f"[[sof]] number {shown}{more} of clio.toml is of no step"] if idle else []
+    idle = [str(n) for n, table in enumerate(settings.table.sof, 1) if table.lines not in used]
+    said = [f"[[sof]] number {_few(idle)} of clio.toml is of no step"] if idle else []
+    unfit: dict[str, list[str]] = {}
+    for step in steps:
+        for what in _unfit([item.tag for item in step.inputs], step.sof).values():
+            unfit.setdefault(what, []).append(step.id)
+    return said + [
+        f"[[sof]] of {_few(ids)} names {what}: these are given by clio's own names, in its own order"
+        for what, ids in unfit.items()
+    ]
 
 
-_SHOWN = 6
+def _few(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _unfit(tags: Sequence[str], lines: Sequence[SofLine]) -> dict[str, str]:
+    """Say of which tags lines cannot be matched with the inputs of a step, and why not."""
+    there = Counter(tags)
+    found = {}
+    for tag, count in Counter(line.tag for line in lines).items():
+        numbers = [line.number for line in lines if line.tag == tag and line.number is not None]
+        wrong = [n for n in numbers if n > there[tag] or numbers.count(n) > 1]
+        if count != there[tag]:
+            found[tag] = f"{count} {tag} where there are {there[tag]}"
+        elif wrong:
+            found[tag] = f"number {wrong[0]} of {there[tag]} {tag}, which is not there or there twice"
+    return found
 
 
 def as_given(own: Sequence[tuple[str, str]], lines: Sequence[SofLine]) -> tuple[tuple[int, str], ...]:
@@ -63,14 +67,17 @@ def as_given(own: Sequence[tuple[str, str]], lines: Sequence[SofLine]) -> tuple[
     own : sequence of (tag, name)
         The inputs in Clio's own order, under canonical names.
     lines : sequence of SofLine
-        Without problems. Of the inputs of a tag, a line with a number takes that one, one that has the
-        canonical name of an input takes it, and what is left is taken in order.
+        What the settings say. Of the inputs of a tag, a line with a number takes that one, one that has the
+        canonical name of an input takes it, and what is left is taken in order. A tag of which there are
+        more or fewer lines than inputs stays as it was.
 
     Returns
     -------
     tuple of (int, str)
         For each place the input, counted from 0, and its name. What no line names comes last, as it was.
     """
+    unfit = _unfit([tag for tag, _ in own], lines)
+    lines = [line for line in lines if line.tag not in unfit]
     left: defaultdict[str, list[int]] = defaultdict(list)
     for place, (tag, _) in enumerate(own):
         left[tag].append(place)

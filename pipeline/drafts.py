@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from pipeline.as_given import sof_problems
 from pipeline.config import Settings
 from pipeline.layers import Arguments, Given, Setter, holding, layers
 from pipeline.model import (
@@ -265,8 +264,6 @@ class Draft:
         if self.id in self.drafts.steps:
             what = "two sets of frames go by this name: same start, other mode or read-out"
             self.problems.append(Problem(self.id, what, "name the one to reduce with [data] mode"))
-        sof = self.drafts.settings.sof(scope, self.ifu)
-        self.problems += sof_problems(self.id, (item.tag for item in self.inputs), sof)
         step = Step(
             id=self.id,
             stage=self.stage,
@@ -282,7 +279,7 @@ class Draft:
             environment=self.drafts.settings.environment(row.recipe, scope),
             origins=tuple(sorted((option, each.by.value) for option, each in set_.items())),
             scope=scope,
-            sof=sof,
+            sof=self.drafts.settings.sof(scope, self.ifu),
         )
         self.drafts.steps[step.id] = step
         why = self.drafts.blocked_by(step)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from pipeline.as_given import idle_sofs
+from pipeline.as_given import remarks_on_sofs
 from pipeline.associate import group
 from pipeline.config import Settings
 from pipeline.doubts import doubts
@@ -85,7 +85,7 @@ def plan(
     order = {stage: number for number, stage in enumerate(Stage)}
     steps = sorted(drafts.steps.values(), key=lambda step: order[step.stage])
     odd = oddities(kept, steps, darks=settings.table.workflow.dark)
-    remarks += idle_sofs(settings, steps)
+    remarks += remarks_on_sofs(settings, steps)
     said = (*found.remarks, *excluded, *unplaced, *odd, *doubts(steps, RULES), *filter(None, remarks))
     return Plan(tuple(steps), (*found.problems, *problems), said)
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from pipeline.as_given import sof_problems
 from pipeline.model import Problem, ProductInput, Stage, Step
 from pipeline.recipes import expected_products
 from provenance.model import OutputFile
@@ -69,8 +68,7 @@ def without_unmatched(step: Step, made: Mapping[str, Maker]) -> Step:
         return _refused(replace(step, inputs=kept), lost[0])
     given = frozenset(item.tag for item in kept)
     expected = expected_products(step.stage, dict(step.parameters), len(left), given)
-    problems = (*step.problems, *sof_problems(step.id, (item.tag for item in kept), step.sof))
-    return replace(step, inputs=kept, expected=expected, problems=problems)
+    return replace(step, inputs=kept, expected=expected)
 
 
 def _exposure_of(item: object, step: Step) -> str:

@@ -121,4 +121,4 @@ def _key(seen: Seen) -> tuple[str, int, str]:
     nifu = claims.last.value("nifu") if claims.last else None
     channel = next((match[1] for name in claims.extensions if (match := _CHANNEL.match(name))), "0")
     ifu = nifu if nifu and nifu.isdigit() and int(nifu) > 0 else channel
-    return seen.date, int(ifu), seen.arcfile
+    return claims.text(kw.DATE_OBS), int(ifu), seen.arcfile

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from pipeline.places import cache_root
 from pipeline.reference.image import read_image
 from pipeline.reference.measure import Options, measure
 from pipeline.reference.offsets import read_list
 from pipeline.simulate import compare_offsets, compare_with_truth
-from tests.end_to_end.commands import Done, Reduced, Replayed, new_workspace
+from tests.end_to_end.commands import Done, Reduced, Replayed, call, new_workspace
 
 Clio = Callable[..., Done]
 
@@ -82,6 +83,23 @@ def test_a_second_run_runs_nothing_and_needs_no_engine(reduced: Reduced, clio: C
     assert done.exit_status == 0, done.stderr
     assert done.ran == []
     assert done.summary["hits"] == reduced.summary["ran"] + reduced.summary["hits"]
+
+
+def test_how_things_stood_is_asked_first(reduced: Reduced) -> None:
+    """What one process keeps in the store's scratch is gone when the next one looks."""
+
+    def kept() -> dict[str, int]:
+        found = (path for path in (cache_root() / "standing").iterdir() if path.is_file())
+        ours = (path for path in found if f'"store": "{reduced.folder / ".clio"}"' in path.read_text())
+        return {path.name: path.stat().st_mtime_ns for path in ours}
+
+    for _ in range(2):
+        assert call("run", cwd=reduced.folder).exit_status == 0
+    before = kept()
+
+    assert before
+    assert call("run", cwd=reduced.folder).exit_status == 0
+    assert kept() == before  # where it does not hold, it is written anew
 
 
 def test_a_changed_parameter_reruns_what_depends_on_it_and_no_more(reduced: Reduced, clio: Clio) -> None:

@@ -151,3 +151,94 @@ def test_an_alignment_by_reference_is_set(tmp_path: Path) -> None:
     text = settings_for(found, Places(()), known, None).text(tmp_path)
     assert document(text)["recipes"]["clio_align"] == {"search": 20.0}
     assert document(text)["workflow"]["align"] == "reference"
+
+
+FLAT: dict[str, Any] = {
+    "ESO PRO CATG": "MASTER_FLAT",
+    "ESO INS MODE": "WFM-NOAO-N",
+    "ESO TPL START": "2026-01-15T15:35:52",
+    "DATE-OBS": "2026-01-15T15:36:00.508",
+    "ESO PRO REC1 ID": "muse_flat",
+    "ESO PRO REC1 RAW1 NAME": "MUSE.2026-01-15T15:36:00.508.fits",
+    "ESO PRO REC1 RAW1 CATG": "FLAT",
+    "ESO PRO REC1 RAW2 NAME": "MUSE.2026-01-15T15:36:59.638.fits",
+    "ESO PRO REC1 RAW2 CATG": "FLAT",
+    "ESO PRO REC1 CAL1 NAME": "MASTER_BIAS-01.fits",
+    "ESO PRO REC1 CAL1 CATG": "MASTER_BIAS",
+    "ESO PRO REC1 PARAM1 NAME": "nifu",
+    "ESO PRO REC1 PARAM1 VALUE": 1,
+}
+
+
+def test_frames_are_listed_as_the_header_has_them(tmp_path: Path) -> None:
+    found = document(written(tmp_path / "flat.fits", FLAT))
+
+    assert found["sof"] == [
+        {
+            "where": {"stage": "flat", "template": "2026-01-15T15:35:52"},
+            "ifu": 1,
+            "frames": [
+                "MUSE.2026-01-15T15:36:00.508.fits FLAT",
+                "MUSE.2026-01-15T15:36:59.638.fits FLAT",
+                "MASTER_BIAS-01.fits MASTER_BIAS",
+            ],
+        }
+    ]
+    assert found["clio"]["numerics"] == "native"
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_listed"),
+    [
+        ({"ESO PRO REC1 CAL1 NAME": "MASTER_BIAS-01_0123456789ab.fits"}, False),
+        ({"ESO PRO REC1 RAW1 NAME": "flat_1.fits"}, True),
+        ({"ESO PRO REC1 RAW1 NAME": "MUSE.2026-01-15T16:00:00.000.fits"}, True),  # the later one first
+        ({"ESO PRO REC1 CAL2 NAME": "LINES_0123456789ab.fits", "ESO PRO REC1 CAL2 CATG": "LINES"}, True),
+    ],
+)
+def test_what_clio_would_do_anyway_is_not_listed(
+    tmp_path: Path, changes: dict[str, Any], is_listed: bool
+) -> None:
+    """Promise 2: its own names follow from content, and may be others the next time."""
+    ours = {"ESO PRO REC1 CAL1 NAME": "MASTER_BIAS-01_0123456789ab.fits"}
+
+    assert ("sof" in document(written(tmp_path / "flat.fits", FLAT | ours | changes))) == is_listed
+
+
+def test_files_that_were_found_are_counted_in_the_order_of_time(tmp_path: Path) -> None:
+    """Whatever they are called, and wherever they stand."""
+    dates = {"b.fits": "2026-01-15T15:40:00.000", "a.fits": "2026-01-15T15:50:00.000"}
+    for name, date in dates.items():
+        (tmp_path / name).write_bytes(primary({"DATE-OBS": date, "ESO DPR CATG": "CALIB"}))
+    names = {"ESO PRO REC1 RAW1 NAME": "a.fits", "ESO PRO REC1 RAW2 NAME": "b.fits"}
+
+    (table,) = document(written(tmp_path / "flat.fits", FLAT | names, tmp_path))["sof"]
+    assert table["frames"][:2] == ["a.fits FLAT 2", "b.fits FLAT 1"]
+
+
+def test_a_name_that_no_set_of_frames_can_hold_is_said(tmp_path: Path) -> None:
+    text = written(tmp_path / "flat.fits", FLAT | {"ESO PRO REC1 CAL1 NAME": "my bias.fits"})
+
+    assert "sof" not in document(text)
+    assert (
+        "UNKNOWN: the order and names of its inputs: CAL1 my bias.fits MASTER_BIAS of muse_flat"
+        in text.replace("\n#   ", " ")
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "catg", "where"),
+    [
+        ("muse_scibasic", "PIXTABLE_OBJECT", {"stage": "scibasic", "exposure": "2026-01-15T15:36:00.508"}),
+        ("muse_scipost", "DATACUBE_FINAL", {"stage": "scipost", "dataset": "200012345"}),
+        ("muse_exp_combine", "DATACUBE_FINAL", {"stage": "combine", "dataset": "200012345"}),
+        ("muse_bias", "MASTER_BIAS", {"stage": "bias", "template": "2026-01-15T15:35:52"}),
+    ],
+)
+def test_the_step_is_named_by_what_its_stage_goes_by(
+    tmp_path: Path, recipe: str, catg: str, where: dict[str, str]
+) -> None:
+    cards = FLAT | {"ESO PRO CATG": catg, "ESO PRO REC1 ID": recipe, "ESO OBS ID": 200012345}
+
+    (table,) = document(written(tmp_path / "product.fits", cards))["sof"]
+    assert table["where"] == where
