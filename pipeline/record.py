@@ -161,17 +161,17 @@ def record(store: Store, job: Job, ran: Ran, verdict: Verdict, *, engine: Engine
         The store cannot take it: a full disk, a record that contradicts its action.
     """
     outputs = tuple(output_of(store, product) for product in ran.products) if verdict.is_accepted else ()
-    told = _told(job, ran, verdict, outputs, _kept_log(store, ran))
+    told = _told(job, ran, verdict, outputs, _kept_log(store, ran, is_own=verdict.is_accepted))
     run = with_measures(told, ran, engine=engine, invocation=invocation)
     store.commit(job.action, run)
     return run
 
 
-def _kept_log(store: Store, ran: Ran) -> str | None:
-    """Take a log into the store, the file itself if it is still there; None if there is none."""
+def _kept_log(store: Store, ran: Ran, *, is_own: bool) -> str | None:
+    """Take a log into the store, the file itself if nobody looks at it any more; None if there is none."""
     if not ran.log:
         return None
-    if ran.log_path is not None:
+    if is_own and ran.log_path is not None:
         with suppress(OSError, NotAFile, FileChanged):
             return store.objects.put(ran.log_path).digest
     return store.objects.put_bytes(ran.log.encode()).digest

@@ -19,6 +19,9 @@ Item = TypeVar("Item", "InputFile", "OutputFile")
 
 _RAW = frozenset(rule.tag for rule in RAW_TAGS)
 _STATIC = frozenset(STATICS)
+_MOST_BRANCHES = 30
+"""Products of a tag of which each gets a branch: more than there are IFUs. Of more the first are shown."""
+_SHOWN = 3
 
 
 def draw(trace: "Trace", *, unfolded: bool) -> tuple[Tree, ...]:
@@ -60,7 +63,8 @@ class _Pen:
         tree = Tree(_made(node, maker, is_first=not self._drawn))
         self._drawn.add(maker.run.run)
         known = []
-        for item in maker.run.inputs if self._unfolded else self._fold(tree, maker.run.inputs):
+        items, left = (maker.run.inputs, {}) if self._unfolded else self._fold(tree, maker.run.inputs)
+        for item in items:
             above = self._trace.maker(item.digest)
             if above is None:
                 tree.add(_named(item.tag, item.name, item.digest, item.seen_at if self._unfolded else None))
@@ -74,6 +78,10 @@ class _Pen:
             tree.add(_reminder(*known[0]))
         elif known:
             tree.add(Text.assemble("see above: ", _listed([item for item, _ in known])))
+        for tag, rest in left.items():
+            last = self._trace.maker(rest[-1].digest)
+            to = f", the last of {last.step}" if last is not None else ""
+            tree.add(Text.assemble(f"{len(rest)} more ", (tag, "bold"), f"{to} (--all shows them)"))
         return tree
 
     def down(self, digest: str) -> Tree:
@@ -83,9 +91,19 @@ class _Pen:
         self._readers(tree, digest)
         return tree
 
-    def _fold(self, tree: Tree, items: "tuple[InputFile, ...]") -> "list[InputFile]":
-        """Draw raw frames of one tag as a line, static calibrations as another; return what is left."""
+    def _fold(
+        self, tree: Tree, items: "tuple[InputFile, ...]"
+    ) -> "tuple[list[InputFile], dict[str, list[InputFile]]]":
+        """Draw raw frames of one tag as a line, static calibrations as another.
+
+        Returns
+        -------
+        list, dict
+            What is left to be drawn; and by tag the products that are too many for that.
+        """
         made = [item for item in items if self._trace.maker(item.digest) is not None]
+        many = {tag: found for tag, found in _by_tag(tuple(made)).items() if len(found) > _MOST_BRANCHES}
+        made = [item for item in made if item.tag not in many or item in many[item.tag][:_SHOWN]]
         outside = [item for item in items if self._trace.maker(item.digest) is None]
         statics = [item for item in outside if item.tag in _STATIC]
         left = []
@@ -99,7 +117,7 @@ class _Pen:
             tree.add(Text.assemble("static calibrations: ", _listed(statics)))
         else:
             left += statics
-        return [*left, *made]
+        return [*left, *made], {tag: found[_SHOWN:] for tag, found in many.items()}
 
     def _readers(self, tree: Tree, digest: str) -> None:
         known: dict[str, int] = {}

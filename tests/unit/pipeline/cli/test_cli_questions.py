@@ -23,6 +23,7 @@ from history import (
 )
 from typer.testing import Result
 
+from pipeline.cli import drawing
 from pipeline.errors import UsageError
 from provenance.model import Status
 from provenance.store import Store
@@ -263,6 +264,29 @@ def test_trace_lists_several_known_products_in_a_line(clio: Clio, history: Histo
 
     flat, trace = (short(output.digest) for output in history.flat.outputs)
     assert shown[-1] == f"└── see above: MASTER_FLAT {flat}, TRACE_TABLE {trace}"
+
+
+def test_trace_shows_the_first_of_very_many_products(
+    clio: Clio, history: History, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of exposures fit no terminal."""
+    monkeypatch.setattr(drawing, "_MOST_BRANCHES", 2)
+    monkeypatch.setattr(drawing, "_SHOWN", 1)
+    with Store.open(workspace / ".clio") as store:
+        tables = []
+        for n in (1, 2, 3):
+            name = f"PIXTABLE_REDUCED_{n}.fits"
+            made = (product(store, "PIXTABLE_REDUCED", name),)
+            keep(store, "muse_scipost", 5 + n, f"exposure {n}", inputs=(), outputs=made)
+            tables.append(used(made[0]))
+        cube = (product(store, "DATACUBE_STD", "DATACUBE_STD.fits"),)
+        keep(store, "muse_standard", 9, "night", inputs=tuple(tables), outputs=cube)
+
+    shown = lines(clio("trace", "standard"))
+    assert [line for line in shown if "PIXTABLE_REDUCED" in line][1:] == [
+        "└── 2 more PIXTABLE_REDUCED, the last of scipost:exposure 3 (--all shows them)"
+    ]
+    assert sum("PIXTABLE_REDUCED" in line for line in lines(clio("trace", "standard", "--all"))) == 3
 
 
 def test_trace_down_shows_runs_failures_too(clio: Clio, history: History) -> None:
