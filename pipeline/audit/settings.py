@@ -113,7 +113,7 @@ class Draft:
             "knows UNKNOWN."
         )
         if self.stage is not None:
-            yield from _comment(f"Make it again with: clio run {self.stage}; compare: clio audit FILE")
+            yield from _comment(f"Make it again with: clio run --last {self.stage}; compare: clio audit FILE")
         for guess in dict.fromkeys(self.guesses):
             yield "#"
             yield from _comment(guess)
