@@ -2,7 +2,7 @@
 
 A product's header holds base names and the order of what it was made from. Clio orders by content and names
 by it, so what somebody made without it comes out with the same data and other cards, unless `[[sof]]` of
-`clio.toml` says what the frames were called, and in which order they stood.
+`clio.toml` says what the frames were called, in which order they stood, and which there were.
 """
 
 from collections import Counter, defaultdict
@@ -10,6 +10,30 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.config import Settings
 from pipeline.model import SofLine, Step
+from pipeline.recipes import RECIPES
+from pipeline.tags import RAW_TAGS
+
+_REDUCED = {rule.tag for rule in RAW_TAGS} - {"ILLUM"} | {"IMAGE_FOV"}
+"""Tags of what recipes work on, beside pixel tables: without it there is nothing to do."""
+
+
+def left_out(recipe: str, tags: Iterable[str], lines: Sequence[SofLine]) -> frozenset[str]:
+    """Name the tags of inputs that a call was not given elsewhere, and can do without.
+
+    Parameters
+    ----------
+    recipe : str
+        What is called.
+    tags : iterable of str
+        Of the inputs that Clio would give.
+    lines : sequence of SofLine
+        What the settings say; nothing is left out if they say nothing.
+    """
+    if not lines:
+        return frozenset()
+    needed = {rule.tag for rule in RECIPES[recipe].inputs if rule.least}
+    optional = (tag for tag in tags if tag not in needed and tag not in _REDUCED and "PIXTABLE" not in tag)
+    return frozenset(optional) - {line.tag for line in lines}
 
 
 def remarks_on_sofs(settings: Settings, steps: Iterable[Step]) -> list[str]:

@@ -228,7 +228,8 @@ class SofTable(Table):
     ifu: Annotated[int, Field(ge=1, le=24, examples=[1])] | None = None
     """The IFU, of steps that work on one."""
     frames: Annotated[list[SofText], Field(min_length=1, examples=[["MASTER_BIAS-01.fits MASTER_BIAS"]])]
-    """NAME TAG, in order; with a third word N, the N-th frame of this tag. All of a tag, or none."""
+    """NAME TAG, in order; with a third word N, the N-th frame of this tag. What is not named, and not
+    needed, is not given."""
 
     @property
     def lines(self) -> tuple[SofLine, ...]:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from pipeline.as_given import left_out
 from pipeline.config import Settings
 from pipeline.layers import Arguments, Given, Setter, holding, layers
 from pipeline.model import (
@@ -255,6 +256,8 @@ class Draft:
             Tags of the products that later steps look for.
         """
         row, scope, set_ = self.row or STAGES[self.stage], self.scope, self.given()
+        sof = self.drafts.settings.sof(scope, self.ifu)
+        self._leave_out(left_out(row.recipe, (item.tag for item in self.inputs), sof))
         parameters = {option: given.value for option, given in set_.items()}
         given = frozenset(item.tag for item in self.inputs)
         self.problems += _count_problems(self.id, row.recipe, self.inputs, self.ifus)
@@ -279,7 +282,7 @@ class Draft:
             environment=self.drafts.settings.environment(row.recipe, scope),
             origins=tuple(sorted((option, each.by.value) for option, each in set_.items())),
             scope=scope,
-            sof=self.drafts.settings.sof(scope, self.ifu),
+            sof=sof,
         )
         self.drafts.steps[step.id] = step
         why = self.drafts.blocked_by(step)
@@ -288,6 +291,11 @@ class Draft:
             candidate = Candidate(self.name, self.wanted, self.mjd, fault, self.trace)
             self.drafts.offer(tag, (candidate,), self.ifu, step.id)
         return step
+
+    def _leave_out(self, tags: frozenset[str]) -> None:
+        """Give nothing of some tags."""
+        self.inputs = [item for item in self.inputs if item.tag not in tags]
+        self.associations = [found for found in self.associations if found.tag not in tags]
 
     def _find(self, tag: str, ifu: int | None = None) -> Choice:
         """Choose, and keep what was chosen, or why the step is blocked."""

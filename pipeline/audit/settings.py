@@ -113,14 +113,16 @@ class Draft:
             "knows UNKNOWN."
         )
         if self.stage is not None:
-            yield from _comment(f"Make it again with: clio run --last {self.stage}; compare: clio audit FILE")
+            called = " ".join(stage for stage in Stage if any(stage is one for one, _ in self.parameters))
+            stages = f"--last {self.stage}" if self.products else called
+            yield from ("# Make it again, and compare:", f"#   clio run {stages}", "#   clio audit FILE")
         for guess in dict.fromkeys(self.guesses):
             yield "#"
             yield from _comment(guess)
 
     def _numerics(self) -> Iterator[str]:
         """Let the C library choose as it does by itself, where something was made without Clio."""
-        if self.sets:
+        if self._is_foreign:
             yield "[clio]"
             yield from _comment(
                 "GUESS: esorex by itself takes the variants of exp and pow that the processor is fastest "
@@ -205,8 +207,13 @@ class Draft:
         if self.alignment_filter != ALIGNMENT_FILTER:
             yield f"filter_for_alignment = {toml_value(self.alignment_filter)}"
 
+    @property
+    def _is_foreign(self) -> bool:
+        """Whether some call was given its frames otherwise than Clio does."""
+        return not all(one.is_own for one in self.sets.values())
+
     def _sets(self) -> Iterator[list[str]]:
-        for number, one in enumerate(self.sets.values()):
+        for number, one in enumerate(self.sets.values() if self._is_foreign else ()):
             remark = "order and names of the frames as the header has them, so that the cards are the same"
             yield [
                 *([] if number else _comment(remark)),

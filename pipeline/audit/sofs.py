@@ -29,12 +29,14 @@ class SetOfFrames:
     ifu: int | None
     frames: tuple[str, ...]
     """As `[[sof]] frames` has them."""
+    is_own: bool
+    """Whether Clio would order and name them so without being told, if there are no more."""
 
 
 def set_of_frames(
     claim: RecipeClaim, stage: Stage, claims: FileClaims, find: Find
 ) -> tuple[SetOfFrames | None, str]:
-    """Write the set of frames of a call, unless Clio would give the same without being told.
+    """Write the set of frames of a call.
 
     Parameters
     ----------
@@ -50,9 +52,9 @@ def set_of_frames(
     Returns
     -------
     SetOfFrames or None, str
-        None if there is nothing to say; and what cannot be said, as a sentence.
+        None if the header names no frames; and what cannot be said, as a sentence.
     """
-    if not claim.inputs or _is_as_clio_has_it(claim):
+    if not claim.inputs:
         return None, ""
     numbers = _numbers(claim.inputs, find)
     frames = []
@@ -65,7 +67,8 @@ def set_of_frames(
         frames.append(line)
     ifu = claim.value("nifu") or ""
     is_of_one = ifu.isdigit() and int(ifu) > 0
-    return SetOfFrames(_where(stage, claims), int(ifu) if is_of_one else None, tuple(frames)), ""
+    number_of_ifu = int(ifu) if is_of_one else None
+    return SetOfFrames(_where(stage, claims), number_of_ifu, tuple(frames), _is_as_clio_has_it(claim)), ""
 
 
 def _is_as_clio_has_it(claim: RecipeClaim) -> bool:

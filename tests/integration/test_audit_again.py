@@ -26,7 +26,7 @@ from pipeline.simulate.night import night
 from pipeline.simulate.statics import write_statics
 
 OPTIONS = NightOptions(ifus=(1,), exposures=1)
-STATICS = (("lines.fits", "LINE_CATALOG"), ("geometry.fits", "GEOMETRY_TABLE"))
+STATICS = (("lines.fits", "LINE_CATALOG"), ("geometry.fits", "GEOMETRY_TABLE"), ("bad.fits", "BADPIX_TABLE"))
 """What somebody calls the static calibrations that are needed, and their tags."""
 OF_ESOREX = ("--log-dir=.", "--log-file=log", "--msg-level=off", "--suppress-prefix=TRUE")
 
@@ -55,8 +55,8 @@ def made(image: RecipeImage, tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_frame(path, exposure, OPTIONS)
             raw[exposure.tag].append((path, exposure.tag))
     statics = {path.name: path for path in write_statics(tmp_path_factory.mktemp("calib"))}
-    lines, geometry = ((top / name, tag) for name, tag in STATICS)
-    for path, tag in (lines, geometry):
+    lines, geometry, pixels = ((top / name, tag) for name, tag in STATICS)
+    for path, tag in (lines, geometry, pixels):
         found = next(p for p in statics.values() if read_hdus(p)[0].header["ESO PRO CATG"] == tag)
         shutil.copyfile(found, path)
 
@@ -64,7 +64,8 @@ def made(image: RecipeImage, tmp_path_factory: pytest.TempPathFactory) -> Path:
         return top / name / f"{tag}-01.fits", tag
 
     bias, flat, trace = made("bias", "MASTER_BIAS"), made("flat", "MASTER_FLAT"), made("flat", "TRACE_TABLE")
-    bare(image, top / "bias", "muse_bias", raw["BIAS"], "--hisigmabadpix=4")
+    # Bad pixels are given to this call alone: they lie there, and the other calls are to do without.
+    bare(image, top / "bias", "muse_bias", [pixels, *raw["BIAS"]], "--hisigmabadpix=4")
     bare(image, top / "flat", "muse_flat", [*raw["FLAT"], bias], "--order=6", "--edgefrac=0.45")
     wave = (top / "my_wave.fits", "WAVECAL_TABLE")
     bare(image, top / "wave", "muse_wavecal", [lines, trace, *reversed(raw["ARC"]), bias], "--xorder=3")

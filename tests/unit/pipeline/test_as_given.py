@@ -177,6 +177,24 @@ def test_one_of_another_ifu_is_of_no_step_and_that_is_said(night: Workspace) -> 
     assert "[[sof]] number 1 of clio.toml is of no step" in planned(night).remarks
 
 
+def test_what_was_not_given_is_left_out_unless_it_is_needed(night: Workspace) -> None:
+    """A header names all that was used; but no recipe runs without its raw frames and masters."""
+
+    def tags() -> list[str]:
+        step = next(step for step in planned(night).steps if step.stage is Stage.SCIBASIC)
+        assert {found.tag for found in step.associations} <= {item.tag for item in step.inputs} | {
+            "BADPIX_TABLE"
+        }
+        return [item.tag for item in step.inputs]
+
+    usual = tags()
+    assert {"ILLUM", "TWILIGHT_CUBE"} < set(usual)
+
+    night.configure(table('stage = "scibasic"', "x.fits MASTER_BIAS", "y.fits TWILIGHT_CUBE"))
+    assert tags() == [tag for tag in usual if tag != "ILLUM"]
+    assert not [remark for remark in planned(night).remarks if "[[sof]]" in remark]
+
+
 def test_another_name_is_another_key_and_is_said(night: Workspace) -> None:
     """Promise 3; without the table the old outcome is known again."""
     assert night.run(Stage.BIAS, Stage.FLAT).ran == 2

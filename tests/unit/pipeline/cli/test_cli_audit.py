@@ -140,7 +140,7 @@ def test_settings_are_written_that_are_right(clio: Clio, reduced: Workspace, tmp
     result = clio("audit", flat_of(reduced), "--raw", raw, "--to-config", target)
     assert result.stdout.splitlines()[-1] == str(target)
     text = target.read_text()
-    assert "# Make it again with: clio run --last flat; compare: clio audit FILE" in text
+    assert "#   clio run --last flat\n#   clio audit FILE\n" in text
     assert f'"{raw}/MUSE.' in text
     assert clio("config", "check", "-C", tmp_path / "again").exit_code == 0
     with pytest.raises(UsageError, match="is there already"):
