@@ -158,7 +158,7 @@ def described(item: InputFile, held: frozenset[str]) -> BundledFrame:
     if arcfile:
         where = f"by its name in ESO's archive: {ARCHIVE}{arcfile.removesuffix('.fits')}"
     elif is_raw:
-        where = f"it has no name in an archive; the file was called {called}"
+        where = f"its name in an archive, if it has one, is not recorded; the file was called {called}"
     else:
         where = f"with ESO's MUSE pipeline, or from whoever made it; the file was called {called}"
     return BundledFrame(

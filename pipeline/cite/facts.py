@@ -316,7 +316,7 @@ def _exposure(store: Store, trace: Trace, item: ArtifactNode) -> Exposure:
 
     return Exposure(
         tag=item.tag,
-        arcfile=item.name,
+        arcfile=text(kw.ARCFILE) or item.name,  # a frame may have been given by another name
         digest=item.digest,
         date_obs=text(kw.DATE_OBS),
         mjd=_number(header.get(kw.MJD_OBS)),

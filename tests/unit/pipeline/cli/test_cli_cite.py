@@ -43,6 +43,21 @@ def test_a_cube_is_cited_from_its_lineage(clio: Clio, reduced: Workspace) -> Non
     assert found["methods"].startswith("The DATACUBE_FINAL was made from 2 exposures of NGC 1 in WFM-NOAO-N")
 
 
+def test_an_exposure_goes_by_its_name_in_the_archive_whatever_the_recipe_was_given(
+    clio: Clio, tmp_path: Path
+) -> None:
+    """Names of `[[sof]]` are of a header that is to come out the same, and of nothing else."""
+    workspace = Workspace.make(tmp_path / "galaxy", ifus=(1,))
+    workspace.configure('[[sof]]\nwhere = { stage = "scibasic" }\nframes = ["handy.fits OBJECT"]\n')
+    workspace.run()
+    install_image(tmp_path / "cache")
+
+    found = cited(clio, workspace)
+    assert [e["arcfile"] for e in found["exposures"] if e["tag"] == "OBJECT"] == sorted(
+        path.name for path in workspace.raw("OBJECT")
+    )
+
+
 def test_it_is_the_same_every_time(clio: Clio, reduced: Workspace) -> None:
     first = clio("cite", "combine", "-C", reduced.root, "--json").stdout
 
