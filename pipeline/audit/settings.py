@@ -11,7 +11,7 @@ from pipeline.audit.claims import FileClaims, InputClaim, RecipeClaim
 from pipeline.audit.facts import MADE_BY, OURS
 from pipeline.audit.findings import Finding, Known
 from pipeline.audit.places import Candidate, Places, Seen
-from pipeline.audit.sofs import SetOfFrames, set_of_frames
+from pipeline.audit.sofs import SetOfFrames, is_as_clio_has_it, set_of_frames
 from pipeline.config_text import toml_value
 from pipeline.engine import RecipeImage
 from pipeline.image import RecipeParameter
@@ -96,6 +96,8 @@ class Draft:
     guesses: list[str] = field(default_factory=list)
     sets: dict[tuple[object, ...], SetOfFrames] = field(default_factory=dict)
     """By step: in which order, and under which names, it was given its frames."""
+    is_foreign: bool = False
+    """Whether some call was given its frames otherwise than Clio does."""
     alignment_filter: str = ALIGNMENT_FILTER
     asks_for_filters: bool = False
     """Whether images in a filter of a FILTER_LIST were asked for."""
@@ -122,7 +124,7 @@ class Draft:
 
     def _numerics(self) -> Iterator[str]:
         """Let the C library choose as it does by itself, where something was made without Clio."""
-        if self._is_foreign:
+        if self.is_foreign:
             yield "[clio]"
             yield from _comment(
                 "GUESS: esorex by itself takes the variants of exp and pow that the processor is fastest "
@@ -207,13 +209,8 @@ class Draft:
         if self.alignment_filter != ALIGNMENT_FILTER:
             yield f"filter_for_alignment = {toml_value(self.alignment_filter)}"
 
-    @property
-    def _is_foreign(self) -> bool:
-        """Whether some call was given its frames otherwise than Clio does."""
-        return not all(one.is_own for one in self.sets.values())
-
     def _sets(self) -> Iterator[list[str]]:
-        for number, one in enumerate(self.sets.values() if self._is_foreign else ()):
+        for number, one in enumerate(self.sets.values() if self.is_foreign else ()):
             remark = "order and names of the frames as the header has them, so that the cards are the same"
             yield [
                 *([] if number else _comment(remark)),
@@ -342,6 +339,7 @@ class _Follower:
         return item.tag in _MADE_AND_STATIC and (best.is_product if best else "_00" in item.name)
 
     def _take_set(self, claim: RecipeClaim, stage: Stage, claims: FileClaims) -> None:
+        self._draft.is_foreign |= not is_as_clio_has_it(claim)
         found, unknown = set_of_frames(claim, stage, claims, self._seen)
         if unknown:
             self._draft.guesses.append(unknown)

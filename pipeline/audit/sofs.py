@@ -10,7 +10,7 @@ from pipeline.audit.claims import FileClaims, InputClaim, RecipeClaim
 from pipeline.audit.places import Seen
 from pipeline.config import SOF_LINE
 from pipeline.model import Stage
-from pipeline.recipes import PER_DATASET, PER_EXPOSURE, PER_TARGET
+from pipeline.recipes import PER_DATASET, PER_EXPOSURE, PER_IFU, PER_TARGET
 
 _CANONICAL = re.compile(r"(?P<tag>[A-Z0-9_]+?)(-\d\d)?_[0-9a-f]{12}\.fits")
 _CHANNEL = re.compile(r"CHAN(\d\d)\b")
@@ -29,8 +29,6 @@ class SetOfFrames:
     ifu: int | None
     frames: tuple[str, ...]
     """As `[[sof]] frames` has them."""
-    is_own: bool
-    """Whether Clio would order and name them so without being told, if there are no more."""
 
 
 def set_of_frames(
@@ -52,9 +50,12 @@ def set_of_frames(
     Returns
     -------
     SetOfFrames or None, str
-        None if the header names no frames; and what cannot be said, as a sentence.
+        None if the header names no frames, or is of one IFU of several that were made in one call: Clio makes
+        a call for each. And what cannot be said, as a sentence.
     """
-    if not claim.inputs:
+    ifu = claim.value("nifu") or ""
+    is_of_one = ifu.isdigit() and int(ifu) > 0
+    if not claim.inputs or (stage in PER_IFU and not is_of_one):
         return None, ""
     numbers = _numbers(claim.inputs, find)
     frames = []
@@ -65,14 +66,12 @@ def set_of_frames(
             text = f"{item.place} {item.name} {item.tag} of {claim.recipe} is no line of a set of frames"
             return None, f"UNKNOWN: the order and names of its inputs: {text}"
         frames.append(line)
-    ifu = claim.value("nifu") or ""
-    is_of_one = ifu.isdigit() and int(ifu) > 0
     number_of_ifu = int(ifu) if is_of_one else None
-    return SetOfFrames(_where(stage, claims), number_of_ifu, tuple(frames), _is_as_clio_has_it(claim)), ""
+    return SetOfFrames(_where(stage, claims), number_of_ifu, tuple(frames)), ""
 
 
-def _is_as_clio_has_it(claim: RecipeClaim) -> bool:
-    """Tell whether raw frames go by ARCFILE and time, and all else by content and tag."""
+def is_as_clio_has_it(claim: RecipeClaim) -> bool:
+    """Tell whether raw frames go by ARCFILE and time, and all else by content and tag, as with Clio."""
     for group in (claim.raw, claim.calibrations):
         if not all(_is_own_name(item) for item in group):
             return False

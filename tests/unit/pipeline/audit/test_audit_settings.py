@@ -92,7 +92,9 @@ def test_nothing_of_a_header_escapes_into_the_settings(tmp_path: Path) -> None:
         "ESO PRO REC1 CAL1 NAME": hostile,
     }
 
-    assert "clio" not in document(written(tmp_path / "cube.fits", cards))
+    found = document(written(tmp_path / "cube.fits", cards))
+    assert found["clio"] == {"numerics": "native"}
+    assert "sof" not in found
 
 
 @pytest.mark.parametrize("value", ["seven", "1e400", "-"])
@@ -214,6 +216,11 @@ def test_files_that_were_found_are_counted_in_the_order_of_time(tmp_path: Path) 
 
     (table,) = document(written(tmp_path / "flat.fits", FLAT | names, tmp_path))["sof"]
     assert table["frames"][:2] == ["a.fits FLAT 2", "b.fits FLAT 1"]
+
+
+def test_one_ifu_of_a_call_for_all_does_not_speak_for_the_others(tmp_path: Path) -> None:
+    """Its header names the masters of its own IFU; a product of all IFUs names all of them."""
+    assert "sof" not in document(written(tmp_path / "flat.fits", FLAT | {"ESO PRO REC1 PARAM1 VALUE": 0}))
 
 
 def test_a_name_that_no_set_of_frames_can_hold_is_said(tmp_path: Path) -> None:
