@@ -37,7 +37,8 @@ Layout, format 1
     imports/<64 hex>                    empty: names of the statements that say what was imported here
     claims/<key>                        leases of actions being made: links that name the owner
     work/<run>/{owner,in,out}           scratch of a run; `kept` beside them keeps it from the sweep
-    tmp/<owner>~<uuid>                  files being written
+    tmp/<owner>~<uuid>                  files being written; what a process keeps while it lives: scratch
+                                        for its next run, the file that claims and journal are names of
     damaged/<64 hex>~<ns>               objects found damaged and set aside
     trash/<64 hex>                      objects on their way out
     provenance.db                       SQLite: the index of the above, and the stat memo; disposable
