@@ -71,15 +71,16 @@ def set_of_frames(
 
 
 def is_as_clio_has_it(claim: RecipeClaim) -> bool:
-    """Tell whether raw frames go by ARCFILE and time, and all else by content and tag, as with Clio."""
-    for group in (claim.raw, claim.calibrations):
-        if not all(_is_own_name(item) for item in group):
-            return False
-        tags = [item.tag for item in group]
-        archived = [(item.tag, item.name) for item in group if item.name.startswith(_ARCHIVE)]
-        if tags != sorted(tags) or archived != sorted(archived):
-            return False
-    return True
+    """Tell whether raw frames go by ARCFILE, those of a tag by time, and all else by content, as with Clio.
+
+    Which tag comes first follows from the recipe, and not from the set of frames alone.
+    """
+    archived: defaultdict[str, list[str]] = defaultdict(list)
+    for item in claim.inputs:
+        if item.name.startswith(_ARCHIVE):
+            archived[item.tag].append(item.name)
+    in_order = all(names == sorted(names) for names in archived.values())
+    return in_order and all(_is_own_name(item) for item in claim.inputs)
 
 
 def _is_own_name(item: InputClaim) -> bool:
