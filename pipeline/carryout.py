@@ -32,6 +32,9 @@ from provenance.store import Store
 _FULL_BELOW = 32 * 1024**2
 """Free bytes below which a failure is put down to the disk."""
 
+_SMALL = 64 * 1024**2
+"""Bytes of products that are kept faster than it takes two threads to get out of each other's way."""
+
 _KEPT_FOR_A_LOOK = frozenset({"unproven", "missing product"})
 
 
@@ -97,8 +100,8 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
             try:
                 with writing_to(work):
                     ran = execute(call, work, engine, image, tools.cancel, tools.unpacked)
-                if grant:
-                    grant.release()  # another recipe runs while this one's products are read and kept
+                if grant and sum(product.digests.size for product in ran.products) > _SMALL:
+                    grant.release()  # another recipe runs while this one's products are kept
                 verdict = judge(job, ran, store.path)
             except FitsError as error:
                 # A packed frame is not what it was when it was digested.

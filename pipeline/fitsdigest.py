@@ -9,12 +9,13 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import IO
 
 from pipeline.errors import FitsError
 from pipeline.fitsfile import BLOCK, Card, Hdu, Value, open_stream, read_hdus, reason
-from pipeline.packing import packing_of
+from pipeline.packing import packing_in
 from pipeline.volatile import VOLATILE
 
 CHUNK = 364 * BLOCK
@@ -37,6 +38,7 @@ _UNORDERED = frozenset(
     )
 )
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 _ALL_ONES = 0xFFFFFFFF
 
 
@@ -83,12 +85,12 @@ def digest_file(path: Path, *, verify: bool = False, hdus: tuple[Hdu, ...] | Non
         As `read_hdus`.
     """
     hdus = read_hdus(path) if hdus is None else hdus
-    if any(is_packed(hdu) for hdu in hdus) or packing_of(path):
-        return _digest_packed(path, hdus)
     whole = hashlib.sha256()
     parts: list[HduDigest] = []
     faults: list[str] = []
     with path.open("rb") as file:
+        if any(is_packed(hdu) for hdu in hdus) or packing_in(file):
+            return _digest_packed(path, hdus)
         for hdu in hdus:
             header = file.read(hdu.data_offset - hdu.header_offset)
             whole.update(header)
@@ -132,11 +134,13 @@ def _chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
 
 def _digest_cards(cards: tuple[Card, ...]) -> str:
     """Digest cards: first those whose order is no content, sorted, then the others in the file's order."""
-    kept = [card for card in cards if card.keyword not in VOLATILE]
-    first = sorted((c for c in kept if is_unordered(c.keyword)), key=lambda c: c.keyword)
-    rest = [c for c in kept if not is_unordered(c.keyword)]
-    canonical = _canonical([[card.keyword, card.token] for card in (*first, *rest)])
-    return f"sha256:{hashlib.sha256(canonical).hexdigest()}"
+    first: list[tuple[str, str]] = []
+    rest: list[tuple[str, str]] = []
+    for card in cards:
+        if card.keyword not in VOLATILE:
+            (first if is_unordered(card.keyword) else rest).append((card.keyword, card.token))
+    first.sort(key=itemgetter(0))
+    return f"sha256:{hashlib.sha256(_canonical(first + rest)).hexdigest()}"
 
 
 def _canonical(document: object) -> bytes:
@@ -144,7 +148,7 @@ def _canonical(document: object) -> bytes:
 
     Texts of headers are Latin-1, so that none holds half a surrogate pair.
     """
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    return _ENCODE(document).encode()
 
 
 def is_unordered(keyword: str) -> bool:
@@ -197,7 +201,7 @@ def _checksum_faults(hdu: Hdu, header: bytes, data: _Sum) -> list[str]:
 
 def is_packed(hdu: Hdu) -> bool:
     """Tell whether an HDU is an image compressed by tiles."""
-    return any(card.keyword == "ZIMAGE" and card.token == "T" for card in hdu.cards)
+    return "ZIMAGE" in hdu.header and any(c.keyword == "ZIMAGE" and c.token == "T" for c in hdu.cards)
 
 
 def _unpacked_type(hdu: Hdu) -> Value:

@@ -7,15 +7,17 @@ References
 FITS Standard 4.0, sections 3-4.
 """
 
+import functools
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
 from pipeline.errors import FitsError
-from pipeline.packing import open_packed, packing_of
+from pipeline.packing import open_packed, packing_in
 
 BLOCK = 2880
 """Every header and data unit fills whole blocks of so many bytes."""
@@ -24,7 +26,8 @@ _LARGEST_HEADER = 4000 * BLOCK
 _CHUNK = 364 * BLOCK
 _MOST_AXES = 999
 """FITS Standard 4.0, section 4.4.1."""
-_SIZES = ("NAXIS", "BITPIX", "PCOUNT", "GCOUNT")
+_CARDS_KEPT = 1 << 14
+"""Cards that are not read again where they stand in another file, as most do; a few megabytes."""
 Value = str | int | float | bool | None
 """The value of a card; None where it has none."""
 
@@ -41,10 +44,11 @@ class Card:
     token: str
     """Value as in the file; strings in quotes, without padding; empty for none."""
 
-    @property
-    def value(self) -> Value:
-        """The token read as a value of Python."""
-        return parse_token(self.token)
+    value: Value = field(init=False, repr=False, compare=False)
+    """The token read as a value of Python."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", parse_token(self.token))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +67,7 @@ class Hdu:
     """Keyword to value; read once, as it is asked for often."""
 
     def __post_init__(self) -> None:
-        found: Header = {}
-        for card in self.cards:
-            found.setdefault(card.keyword, card.value)
-        object.__setattr__(self, "header", found)
+        object.__setattr__(self, "header", _header_of(self.cards))
 
     @property
     def name(self) -> str:
@@ -117,8 +118,13 @@ def open_stream(path: Path) -> IO[bytes]:
 def _opened(path: Path) -> tuple[IO[bytes], bool]:
     """Open a file, and say whether it is packed."""
     try:
-        packing = packing_of(path)
-        return (open_packed(path, packing) if packing else path.open("rb")), packing is not None
+        with ExitStack() as stack:
+            file = stack.enter_context(path.open("rb"))
+            packing = packing_in(file)
+            if packing is None:
+                stack.pop_all()
+                return file, False
+        return open_packed(path, packing), True
     except OSError as error:
         raise FitsError(f"cannot read {path}: {reason(error)}") from error
 
@@ -186,8 +192,7 @@ def _walk(stream: Readable, path: Path, end: int | None) -> Iterator[Hdu]:
     while raw := _read_header(stream, path, index):
         cards = tuple(_cards(raw))
         data_offset = offset + len(raw)
-        sizes = {card.keyword: card.value for card in reversed(cards) if card.keyword.startswith(_SIZES)}
-        size = data_size(sizes, path, index)
+        size = data_size(_header_of(cards), path, index)
         missing = _skip(stream, size) if end is None else max(0, data_offset + size - end)
         if missing:
             raise FitsError(f"{path} is truncated: {missing} bytes are missing from HDU {index}")
@@ -196,6 +201,13 @@ def _walk(stream: Readable, path: Path, end: int | None) -> Iterator[Hdu]:
         if end is not None:
             stream.seek(offset)
         index += 1
+
+
+def _header_of(cards: tuple[Card, ...]) -> Header:
+    found: Header = {}
+    for card in cards:
+        found.setdefault(card.keyword, card.value)
+    return found
 
 
 def _skip(stream: Readable, size: int) -> int:
@@ -251,6 +263,7 @@ def _cards(raw: bytes) -> Iterator[Card]:
         yield held
 
 
+@functools.lru_cache(_CARDS_KEPT)
 def parse_card(line: str) -> Card | None:
     """Read a card of 80 characters; None for a blank one, END, and one that no value can be read from."""
     keyword = line[:8].rstrip()

@@ -157,6 +157,7 @@ KNOWN_MESSAGES = (
     KnownMessage(r"position angle may be wrong", False, "the position angle may be wrong"),
 )
 """Anything else at level ERROR is a failure without standing here; other warnings are counted only."""
+_ANY_KNOWN = re.compile("|".join(f"(?:{entry.pattern})" for entry in KNOWN_MESSAGES))
 
 
 def complaints(log: str) -> tuple[list[str], list[str]]:
@@ -190,7 +191,8 @@ def telling(errors: list[str]) -> str:
 
 def known(messages: list[str]) -> list[tuple[KnownMessage, str]]:
     """Find the messages whose meaning is known, in the order of the table, each with its text."""
-    return [(entry, text) for entry in KNOWN_MESSAGES for text in messages if re.search(entry.pattern, text)]
+    telling = [text for text in messages if _ANY_KNOWN.search(text)]
+    return [(entry, text) for entry in KNOWN_MESSAGES for text in telling if re.search(entry.pattern, text)]
 
 
 def explained(message: KnownMessage, text: str, more: int = 0) -> str:

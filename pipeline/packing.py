@@ -38,6 +38,9 @@ class Packing(Enum):
     COMPRESS = b"\x1f\x9d"
 
 
+_BY_MAGIC = {packing.value: packing for packing in Packing}
+
+
 def packing_of(path: Path) -> Packing | None:
     """Tell how a file is packed, whatever its name; None if it is not.
 
@@ -47,8 +50,12 @@ def packing_of(path: Path) -> Packing | None:
         It cannot be opened.
     """
     with path.open("rb") as file:
-        magic = file.read(2)
-    return next((packing for packing in Packing if packing.value == magic), None)
+        return packing_in(file)
+
+
+def packing_in(file: io.BufferedReader) -> Packing | None:
+    """Tell how a file is packed that is open, at its beginning, and stays there."""
+    return _BY_MAGIC.get(file.peek(2)[:2])
 
 
 def as_it_lies(path: Path) -> tuple[Path, Packing | None]:
@@ -151,7 +158,7 @@ class Unpacked:
         """Take note that frames were read, or will not be; what nobody expects any more is removed."""
         with self._lock:
             self._readers.subtract(left := tuple(paths))
-            done = [path.resolve() for path in left if self._readers[path] <= 0]
+            done = [path.resolve() for path in left if self._readers[path] <= 0] if self._made else []
         for path in done:
             with self._locks[path]:
                 self._remove(path)

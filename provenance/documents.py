@@ -6,6 +6,7 @@ Fields a document has more than its class are passed over, so that a newer progr
 it lacks take their default.
 """
 
+import operator
 import sys
 import types
 import typing
@@ -25,6 +26,7 @@ Document = dict[str, Any]
 T = TypeVar("T")
 
 _Read = Callable[[Any], Any]
+_Write = Callable[[Any], Any]
 
 
 def sorted_pairs(pairs: Pairs, what: str) -> Pairs:
@@ -50,7 +52,11 @@ def _ascends(pairs: Pairs) -> bool:
 
 def to_document(value: object) -> Document:
     """Return the document of a dataclass: its fields by name."""
-    return {name: _write(getattr(value, name), is_pairs) for name, is_pairs in _fields(_class_of(value))}
+    document = {}
+    for name, write in _writers(_class_of(value)):
+        held = getattr(value, name)
+        document[name] = held if write is None or held is None else write(held)
+    return document
 
 
 def from_document(kind: type[T], document: object, what: str) -> T:
@@ -81,18 +87,6 @@ def _class_of(value: object) -> Any:
     return type(value)
 
 
-def _write(value: object, is_pairs: bool = False) -> object:
-    if type(value) is str or value is None:
-        return value  # almost all are
-    if isinstance(value, tuple):
-        return dict(value) if is_pairs else [_write(item) for item in value]
-    if isinstance(value, Enum):
-        return value.value
-    if is_dataclass(value):
-        return to_document(value)
-    return value
-
-
 def _read_dataclass(kind: Any, document: object) -> Any:
     if not isinstance(document, dict):
         raise TypeError(f"{kind.__name__} is {type(document).__name__}, not an object")
@@ -115,9 +109,22 @@ def _layout(kind: Any) -> tuple[tuple[Field[Any], Any], ...]:
 
 
 @cache
-def _fields(kind: Any) -> tuple[tuple[str, bool], ...]:
-    """Give the name of each field, and whether it holds pairs."""
-    return tuple((field.name, hint == Pairs) for field, hint in _layout(kind))
+def _writers(kind: Any) -> tuple[tuple[str, _Write | None], ...]:
+    return tuple((field.name, _writer(hint)) for field, hint in _layout(kind))
+
+
+def _writer(hint: Any) -> _Write | None:
+    """Give what writes a value of a kind; None if it is written as it is."""
+    if hint == Pairs:
+        return dict
+    if isinstance(hint, types.UnionType):
+        return _writer(_without_none(hint))
+    if typing.get_origin(hint) is tuple:
+        write = _writer(typing.get_args(hint)[0])
+        return list if write is None else lambda items: [write(item) for item in items]
+    if is_dataclass(hint):
+        return to_document
+    return operator.attrgetter("value") if issubclass(hint, Enum) else None
 
 
 @cache
@@ -129,8 +136,7 @@ def _reader(hint: Any) -> _Read:
     if hint == Pairs:
         return _read_pairs
     if isinstance(hint, types.UnionType):
-        (inner,) = (argument for argument in typing.get_args(hint) if argument is not types.NoneType)
-        read = _reader(inner)
+        read = _reader(_without_none(hint))
         return lambda value: None if value is None else read(value)
     if typing.get_origin(hint) is tuple:
         return _tuple_reader(_reader(typing.get_args(hint)[0]))
@@ -139,6 +145,11 @@ def _reader(hint: Any) -> _Read:
     if issubclass(hint, Enum):
         return lambda value: hint(value)
     return _plain_reader(hint)
+
+
+def _without_none(hint: types.UnionType) -> Any:
+    (inner,) = (argument for argument in typing.get_args(hint) if argument is not types.NoneType)
+    return inner
 
 
 def _tuple_reader(read: _Read) -> _Read:

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all: written aside, synced, linked into place, never replaced."""
 
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -14,6 +15,12 @@ from provenance.identity import this_process
 READ_ONLY = 0o444
 """Mode of all that is written once."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NAMELESS = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_NOT_HERE = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS)
+"""What file systems say that know no files without a name: NFS, some of FUSE."""
+_PART = uuid4().hex[:12]
+_NUMBERS = itertools.count()
 
 
 @contextmanager
@@ -44,7 +51,30 @@ def writing_to(path: Path) -> Iterator[None]:
 
 def scratch_name(directory: Path) -> Path:
     """Return a new name for a partial file; it tells its owner, so that a sweep knows the orphans."""
-    return directory / f"{this_process()}~{uuid4().hex}"
+    return directory / f"{this_process()}~{_PART}{next(_NUMBERS):x}"
+
+
+@contextmanager
+def partial_file(directory: Path) -> Iterator[int]:
+    """Open a new file for writing and reading, which is gone with the block unless `link` named it.
+
+    It has no name where the file system allows that, so that nothing is left of whoever is killed.
+    """
+    aside = None
+    try:
+        descriptor = os.open(directory, _NAMELESS, 0o644)
+    except OSError as error:
+        if error.errno not in _NOT_HERE:
+            raise
+        aside = scratch_name(directory)
+        descriptor = os.open(aside, _NEW, 0o644)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+        if aside is not None:
+            with suppress(OSError):  # if it cannot go now, a sweep takes it
+                aside.unlink()
 
 
 def write_once(target: Path, data: bytes, scratch: Path) -> bool:
@@ -69,20 +99,11 @@ def write_once(target: Path, data: bytes, scratch: Path) -> bool:
     StoreFull
         The disk is full; nothing is left behind.
     """
-    aside = scratch_name(scratch)
-    with writing_to(target):
-        try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            try:
-                write_all(descriptor, data)
-                os.fchmod(descriptor, READ_ONLY)
-                os.fsync(descriptor)
-                return link(descriptor, target)
-            finally:
-                os.close(descriptor)
-        finally:
-            with suppress(OSError):  # if it cannot go now, a sweep takes it
-                aside.unlink()
+    with writing_to(target), partial_file(scratch) as descriptor:
+        write_all(descriptor, data)
+        os.fchmod(descriptor, READ_ONLY)
+        os.fsync(descriptor)
+        return link(descriptor, target)
 
 
 def write_all(descriptor: int, data: bytes) -> None:

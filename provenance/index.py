@@ -83,7 +83,7 @@ class Index:
             The database cannot be written.
         """
         with self._speaking():
-            if self._database.conn.in_transaction:
+            if self._is_writing:
                 yield
                 return
             self._database.execute("BEGIN IMMEDIATE")
@@ -104,7 +104,7 @@ class Index:
         StoreDamaged, StoreLocked, StoreFull
             The database cannot be written.
         """
-        with self.writing(), self._database.atomic():
+        with self._all_or_none():
             for sql, parameters in rows:
                 self._database.conn.execute(sql, parameters)
 
@@ -116,7 +116,7 @@ class Index:
         RecordRefused, StoreDamaged, StoreLocked, StoreFull
             As `insert`.
         """
-        with self.writing(), self._database.atomic():
+        with self._all_or_none():
             for sql, parameters in by_table(rows):
                 self._database.conn.executemany(sql, parameters)
 
@@ -151,6 +151,16 @@ class Index:
         """Close the connection."""
         with self._lock:
             self._database.close()
+
+    @contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        """Hold a transaction open, or within the caller's a part of it that can be undone alone."""
+        with self._speaking(), self._database.atomic() if self._is_writing else self.writing():
+            yield
+
+    @property
+    def _is_writing(self) -> bool:
+        return bool(self._database.conn.in_transaction)
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:

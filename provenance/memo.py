@@ -94,9 +94,7 @@ class Memos:
         StoreDamaged, StoreFull, StoreLocked
             The database cannot be written.
         """
-        at = time.time_ns() if hashed_at_ns is None else hashed_at_ns
-        rows = [_row(entry, at) for entry in entries]
-        if rows:
+        if rows := memo_rows(entries, hashed_at_ns):
             self._index.insert(rows)
 
     def notes(self, reader: str) -> dict[tuple[int, ...], str]:
@@ -128,12 +126,11 @@ class Memos:
             _log.debug("nothing remembered: %s", error.message)
 
 
-def _row(entry: MemoEntry, at: int) -> Row:
-    known = (at, entry.digest, entry.data_digest, entry.extra)
-    return (
-        "INSERT OR REPLACE INTO stat_memo VALUES (?,?,?,?,?,?,?,?,?)",
-        (*_identity(entry.stat), *known),
-    )
+def memo_rows(entries: Iterable[MemoEntry], hashed_at_ns: int | None = None) -> list[Row]:
+    """Give the rows that remember files; see `Memos.add`."""
+    at = time.time_ns() if hashed_at_ns is None else hashed_at_ns
+    sql = "INSERT OR REPLACE INTO stat_memo VALUES (?,?,?,?,?,?,?,?,?)"
+    return [(sql, (*_identity(e.stat), at, e.digest, e.data_digest, e.extra)) for e in entries]
 
 
 def _identity(stat: os.stat_result) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import functools
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from provenance.files import (
     listing,
     make_directory,
     open_regular,
-    scratch_name,
+    partial_file,
     write_all,
     writing_to,
 )
@@ -53,6 +53,8 @@ class Objects:
         self._objects = root / "objects"
         self._scratch = root / "tmp"
         self._damaged = root / "damaged"
+        self._taken_over = f"{root.resolve()}/work/"
+        """What lies there is taken over, not copied."""
         self._fresh: dict[str, os.stat_result] = {}
 
     def path(self, digest: str) -> Path:
@@ -83,7 +85,7 @@ class Objects:
             It cannot be read.
         """
         with open_regular(path) as descriptor:
-            is_ours = self._is_ours(path, os.fstat(descriptor))
+            is_ours = self._is_ours(descriptor)
             kept = (self._adopt if is_ours else self._copy)(descriptor, str(path))
         return self._noted(kept)
 
@@ -98,7 +100,7 @@ class Objects:
         target = self.path(digest_bytes(data))
         if target.exists() and self.damage(digest_bytes(data)) is None:
             return StoredObject(digest_bytes(data), len(data))
-        with self._aside() as descriptor:
+        with writing_to(self._objects), partial_file(self._scratch) as descriptor:
             write_all(descriptor, data)
             kept = self._adopt(descriptor, "bytes")
         return self._noted(kept)
@@ -225,15 +227,16 @@ class Objects:
         """Drop what `fresh` tells, once somebody else remembers it."""
         self._fresh.pop(digest, None)
 
-    def _is_ours(self, path: Path, found: os.stat_result) -> bool:
+    def _is_ours(self, descriptor: int) -> bool:
         # A second link could be written through by whoever made it; a file outside may be raw data,
         # which is never written to, not even its mode.
-        inside = path.resolve().is_relative_to((self.root / "work").resolve())
-        return inside and found.st_nlink == 1 and found.st_uid == os.geteuid()
+        found, lies_at = os.fstat(descriptor), os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
+        is_inside = lies_at.startswith(self._taken_over)
+        return is_inside and found.st_nlink == 1 and found.st_uid == os.geteuid()
 
     def _copy(self, source: int, name: str) -> StoredObject:
         before = os.fstat(source)
-        with self._aside() as descriptor:
+        with writing_to(self._objects), partial_file(self._scratch) as descriptor:
             offset = 0
             while piece := os.pread(source, CHUNK_BYTES, offset):
                 write_all(descriptor, piece)
@@ -266,19 +269,6 @@ class Objects:
             if self.damage(digest) is None:
                 return
             self.set_aside(digest)
-
-    @contextmanager
-    def _aside(self) -> Iterator[int]:
-        """Open a new partial file for writing and reading; its name is gone once the block is left."""
-        path = scratch_name(self._scratch)
-        with writing_to(self._objects):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            try:
-                yield descriptor
-            finally:
-                os.close(descriptor)
-                with suppress(OSError):  # if it cannot go now, a sweep takes it
-                    path.unlink()
 
 
 @functools.lru_cache(maxsize=4096)

@@ -28,7 +28,13 @@ def by_table(rows: Iterable[Row]) -> list[tuple[str, list[tuple[object, ...]]]]:
     found: dict[str, list[tuple[object, ...]]] = {}
     for sql, parameters in rows:
         found.setdefault(sql, []).append(parameters)
-    return sorted(found.items(), key=lambda item: _ORDER[item[0].split(maxsplit=3)[2]])
+    return sorted(found.items(), key=lambda item: _place(item[0]))
+
+
+@cache
+def _place(sql: str) -> int:
+    """Give the place of the table a statement inserts into; what refers to nothing comes last."""
+    return _ORDER.get(sql.partition(" INTO ")[2].split(maxsplit=1)[0], len(_ORDER))
 
 
 def action_rows(key: str, action: Action) -> Iterator[Row]:

@@ -49,7 +49,7 @@ from provenance.imports import (
 from provenance.index import Index, database_path, filesystem_of
 from provenance.layout import StoreCard, read_card, write_layout
 from provenance.lookup import Lookup, Shelves, look_up, look_up_accepted
-from provenance.memo import Memo, MemoEntry, Memos, Note
+from provenance.memo import Memo, MemoEntry, Memos, Note, memo_rows
 from provenance.model import Action, Invocation, Purpose, Run, Statement
 from provenance.objects import Objects
 from provenance.pins import PINNED, UNPINNED, Pin, Pinned, Unpinned, pins
@@ -58,7 +58,7 @@ from provenance.records import Records
 from provenance.rows import statement_rows
 from provenance.taints import CLEARED, TAINTED, Taint, taints
 from provenance.taints import InForce as TaintsInForce
-from provenance.taking import fill, take_in, take_in_run
+from provenance.taking import fill, recorded_rows, take_in
 from provenance.work import Leftover, Work
 
 _log = logging.getLogger(__name__)
@@ -260,9 +260,9 @@ class Store:
 
     def index_run(self, action: Action, run: Run, record_digest: str) -> None:
         """Put a recorded run into the index, and remember its objects, in one transaction."""
-        with self._index.writing():
-            take_in_run(self._index, action, run, record_digest)
-            self._memos.add(self._fresh_entries(run))
+        found = ((digest, self.objects.fresh(digest)) for digest, _ in run.artifacts)
+        memos = memo_rows(MemoEntry(stat, digest) for digest, stat in found if stat is not None)
+        self._index.insert_many((*recorded_rows(action, run, record_digest), *memos))
 
     def statement(self, kind: str, body: object) -> Statement:
         """Keep what a person or a check said, for good.
@@ -656,10 +656,6 @@ class Store:
             except (StoreMissing, StoreDamaged) as error:
                 _log.info("run %s is passed over: %s", run, error.message)
         return tuple(found)
-
-    def _fresh_entries(self, run: Run) -> list[MemoEntry]:
-        found = [(digest, self.objects.fresh(digest)) for digest, _ in run.artifacts]
-        return [MemoEntry(stat, digest) for digest, stat in found if stat is not None]
 
 
 def _check_outputs(action: Action, run: Run, who: str) -> None:

@@ -1,7 +1,7 @@
 """From the files into the index: everything at a rebuild, what is new at each opening."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import TypeVar
 
@@ -58,9 +58,10 @@ def take_in(index: Index, records: Records) -> None:
         _set_watermark(index, days)
 
 
-def take_in_run(index: Index, action: Action, run: Run, record_digest: str) -> None:
-    """Put one run and its action into the index."""
-    index.insert_many((*action_rows(run.action, action), *run_rows(run, record_digest)))
+def recorded_rows(action: Action, run: Run, record_digest: str) -> Iterator[Row]:
+    """Yield the rows of one run and of its action."""
+    yield from action_rows(run.action, action)
+    yield from run_rows(run, record_digest)
 
 
 def _fill_with(index: Index, files: Iterable[_File]) -> None:
@@ -89,7 +90,8 @@ def _rows_of_record(records: Records, key: str, run_id: str) -> _File:
     if found is None:
         return what, []
     action = _read(f"action {key}", lambda: records.action(key))
-    return what, [*([] if action is None else action_rows(key, action)), *run_rows(*found)]
+    run, digest = found
+    return what, list(run_rows(run, digest) if action is None else recorded_rows(action, run, digest))
 
 
 def _rows_of_statement(records: Records, digest: str) -> _File:
