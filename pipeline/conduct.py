@@ -88,11 +88,7 @@ class Conductor:
     def known(self) -> dict[str, Known]:
         """The key and the run of each step whose outcome is known, by id."""
         found = ((id_, self._forecasts.get(id_)) for id_ in self._steps)
-        return {
-            id_: Known(f.accepted.said.action if f.accepted else f.run.action, f.run)
-            for id_, f in found
-            if f and f.run and f.outcome is Outcome.HIT
-        }
+        return {id_: Known(f.key, f.run) for id_, f in found if f and f.is_hit and f.run and f.key}
 
     def _settle_what_is_known(self) -> None:
         """End what needs neither a file read nor a recipe, step by step: threads would only slow it down."""
@@ -195,8 +191,7 @@ class Conductor:
         elif did is Did.FAILED and not is_different:
             # What it made of other inputs or parameters is not what is asked for now.
             withdraw(self._tools.settings.products, step)
-        # Of what is known only the run is asked for later; twenty thousand jobs would fill the memory.
-        self._forecasts[step.id] = replace(found, job=None)
+        self._forecasts[step.id] = found.without_job
         self._is_over(step.id)
         if step.stage in self._wanted:
             self._tell(Event(step, did, found.why, run, is_different))

@@ -63,6 +63,20 @@ class Forecast:
         return tuple(dict.fromkeys((*accepted, *self.run.caveats, *self.inherited)))
 
     @property
+    def key(self) -> str | None:
+        """Key of its action; None where that is not known yet."""
+        if self.job is not None:
+            return self.job.action.key
+        if self.accepted is not None:
+            return self.accepted.said.action
+        return self.run.action if self.run is not None else None
+
+    @property
+    def without_job(self) -> "Forecast":
+        """The same without what only running it takes: twenty thousand jobs would fill the memory."""
+        return replace(self, job=None)
+
+    @property
     def is_hit(self) -> bool:
         """Whether its outcome is known."""
         return self.outcome is Outcome.HIT

@@ -249,11 +249,24 @@ class Opened:
         policies = self.settings.table.associate
         return sheets(made, lambda tag: rule_with(RULES[tag], policies.get(tag)))
 
-    def forecast(self, plan: Plan | None = None, only: Only | None = None) -> tuple[Forecast, ...]:
-        """Say for each step of the plan whether it is a hit, a miss or blocked, and why; runs nothing."""
+    def forecast(
+        self, plan: Plan | None = None, only: Only | None = None, *, is_lean: bool = False
+    ) -> tuple[Forecast, ...]:
+        """Say for each step of the plan whether it is a hit, a miss or blocked, and why; runs nothing.
+
+        Parameters
+        ----------
+        plan : Plan, optional
+            By default that of the whole reduction.
+        only : Only, optional
+            Targets and datasets; all by default.
+        is_lean : bool
+            Leave out the jobs of hits: of a year's steps they fill the memory.
+        """
         found: dict[str, Forecast] = {}
         for step in narrowed(plan or self.plan(), only or EVERYTHING).steps:
-            found[step.id] = forecast(step, found, self.resolver, self.store)
+            seen = forecast(step, found, self.resolver, self.store)
+            found[step.id] = seen.without_job if is_lean and seen.is_hit else seen
         return tuple(found.values())
 
     def known_parameters(self, recipe: str) -> tuple[RecipeParameter, ...]:

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -24,6 +24,9 @@ Pairs = tuple[tuple[str, str], ...]
 Document = dict[str, Any]
 """A JSON object. Any: what stands behind a key is checked when it is read, not before."""
 T = TypeVar("T")
+
+_SHARED = 1 << 13
+"""Equal values that are held once, of each kind; more are not remembered."""
 
 _Read = Callable[[Any], Any]
 _Write = Callable[[Any], Any]
@@ -141,7 +144,7 @@ def _reader(hint: Any) -> _Read:
     if typing.get_origin(hint) is tuple:
         return _tuple_reader(_reader(typing.get_args(hint)[0]))
     if is_dataclass(hint):
-        return lambda value: _read_dataclass(hint, value)
+        return lambda value: _shared(_read_dataclass(hint, value))
     if issubclass(hint, Enum):
         return lambda value: hint(value)
     return _plain_reader(hint)
@@ -175,4 +178,21 @@ def _plain_reader(kind: type[Any]) -> _Read:
 def _read_pairs(value: object) -> Pairs:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         raise TypeError("no object of names and texts")
-    return tuple(sorted((sys.intern(name), sys.intern(text)) for name, text in value.items()))
+    return _shared_pairs(tuple(sorted((sys.intern(name), sys.intern(text)) for name, text in value.items())))
+
+
+@lru_cache(_SHARED)
+def _shared(value: T) -> T:
+    """Give the same value for equal ones: a static calibration is an input of thousands of runs."""
+    return value
+
+
+@lru_cache(_SHARED)
+def _shared_pairs(pairs: Pairs) -> Pairs:
+    """Give the same pairs for equal ones: thousands of runs have the same environment and the same host."""
+    return tuple(_shared_pair(*pair) for pair in pairs)
+
+
+@lru_cache(_SHARED)
+def _shared_pair(name: str, text: str) -> tuple[str, str]:
+    return name, text

@@ -299,7 +299,7 @@ def _print_trace(found: "Trace", form: Form, everything: bool) -> None:
 def _forecasts(reduction: "Reduction") -> "tuple[dict[str, Forecast], str]":
     """Ask what would happen now; where that cannot be told, say why: the past is known all the same."""
     try:
-        return {found.step.id: found for found in reduction.forecast()}, ""
+        return {found.step.id: found for found in reduction.forecast(is_lean=True)}, ""
     except PipelineError as error:
         return {}, error.message
 

@@ -66,7 +66,7 @@ def plan(
         reduction.ask_for(_named(stages, first, last))
         reduction.set_parameters(parameters or ())
         planned = reduction.plan()
-        every = reduction.forecast(planned, Only.named(target or (), dataset or ()))
+        every = reduction.forecast(planned, Only.named(target or (), dataset or ()), is_lean=True)
         found = [f for f in every if f.step.stage in wanted]
         shown = {f.step.id for f in found}
         causes = teller(reduction, {f.step.id: f for f in every}).root_causes() if why else ()
@@ -212,7 +212,7 @@ def status(
     from pipeline.why import caveats
 
     with open_reduction(workspace) as reduction:
-        found = reduction.forecast(only=Only.named(target or (), dataset or ()))
+        found = reduction.forecast(only=Only.named(target or (), dataset or ()), is_lean=True)
         last = reduction.store.last_invocation(str(reduction.settings.root))
         imports = reduction.store.imports
         taints = blasts(reduction.store, workspace=str(reduction.settings.root))
@@ -293,7 +293,7 @@ def _forecast_document(found: "Forecast") -> dict[str, Any]:
         "why": list(found.why),
         "waits_for": list(found.roots),
         "caveats": list(found.caveats),
-        "action": found.job.action.key if found.job else None,
+        "action": found.key,
         "run": found.run.run if found.run else None,
         "associations": [
             {
