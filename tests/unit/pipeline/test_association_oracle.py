@@ -396,7 +396,7 @@ FEW = nights(1, count=4)
 PLAN = planned(FEW)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.randoms(use_true_random=False))
 def test_choices_do_not_depend_on_the_order_of_files(shuffle: random.Random) -> None:
     """Promise 2: on nights with ties, gaps and poor levels too."""

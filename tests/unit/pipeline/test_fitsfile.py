@@ -21,7 +21,7 @@ TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
 VALUES = st.one_of(TEXTS, st.booleans(), st.integers(-(10**9), 10**9), st.floats(-1e9, 1e9))
 CARDS = st.dictionaries(NAMES.filter(lambda name: name not in VOLATILE), VALUES, max_size=5)
 PIXELS = st.lists(st.integers(-1000, 1000), min_size=1, max_size=20)
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=40, suppress_health_check=[*HealthCheck])
 
 
 def data_digest(path: Path, content: bytes) -> str:

@@ -183,7 +183,7 @@ def test_an_action_names_its_inputs_by_role_name_and_data_digest_in_the_order_th
 # What is nothing to it
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(chance=st.randoms(use_true_random=False))
 def test_names_places_times_and_packing_of_files_change_no_key(night: Night, chance: random.Random) -> None:
     with night.elsewhere() as folder:
@@ -251,7 +251,7 @@ def test_who_runs_it_where_in_which_locale_and_time_zone_changes_no_key(
 # Content
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(which=_ANY, unit_number=_ANY, place=_ANY, bit=st.integers(0, 7))
 def test_any_bit_of_any_frame_changes_the_keys_of_what_reads_it_and_no_other(
     night: Night, which: int, unit_number: int, place: int, bit: int
@@ -266,7 +266,7 @@ def test_any_bit_of_any_frame_changes_the_keys_of_what_reads_it_and_no_other(
     _assert_seen(night, file, bytes(content))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     which=_ANY,
     keyword=st.sampled_from(["ORIGIN", "DATASUM", "ESO INS TEMP99 VAL", "PIPEFILE"]),
@@ -280,7 +280,7 @@ def test_any_card_changes_the_keys_of_what_reads_it_and_no_other(
     _assert_seen(night, file, _with_card(night.workspace.root / file, card(keyword, value)))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     which=_ANY,
     written=st.sampled_from(
@@ -359,7 +359,7 @@ def _others(parameter: RecipeParameter) -> st.SearchStrategy[str]:
     return st.text("abc,", min_size=1, max_size=5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(case=st.sampled_from(_FREE).flatmap(lambda free: st.tuples(st.just(free), _others(free[1]))))
 def test_any_value_of_any_parameter_changes_the_keys_of_its_recipe_and_no_other(
     night: Night, case: tuple[tuple[str, RecipeParameter], str]
@@ -391,7 +391,7 @@ def _spellings(parameter: RecipeParameter) -> list[str]:
     return [value, f"{float(value):.9e}", f"{float(value)}", f"0{value}"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(case=st.sampled_from([(*free, s) for free in _FREE for s in _spellings(free[1])]))
 def test_a_default_written_out_in_any_spelling_changes_no_key(
     night: Night, case: tuple[str, RecipeParameter, str]
@@ -405,7 +405,7 @@ def test_a_default_written_out_in_any_spelling_changes_no_key(
     assert found == night.keys
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     case=st.sampled_from([parameter for recipe, parameter in _FREE if recipe == "muse_bias"]).flatmap(
         lambda parameter: st.tuples(st.just(parameter), _others(parameter))
@@ -466,7 +466,7 @@ def test_native_numerics_give_other_keys(night: Night) -> None:
 # Role and order
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(which=_ANY, first=_ANY, second=_ANY)
 def test_roles_swapped_between_two_inputs_change_the_key(
     night: Night, which: int, first: int, second: int
@@ -484,7 +484,7 @@ def test_roles_swapped_between_two_inputs_change_the_key(
     assert _key_of_step(night, replace(job.step, inputs=tuple(inputs))) != job.action.key
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(which=_ANY, chance=st.randoms(use_true_random=False))
 def test_frames_may_come_in_any_order(night: Night, which: int, chance: random.Random) -> None:
     """The planner orders them: by tag, time, name in the archive, content."""
@@ -535,7 +535,7 @@ def _typed(value: Any) -> object:
     return type(value).__name__, value
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(left=_FORMS, right=_FORMS)
 def test_two_canonical_forms_are_the_same_bytes_only_if_they_are_the_same_values(
     left: Any, right: Any
@@ -543,7 +543,7 @@ def test_two_canonical_forms_are_the_same_bytes_only_if_they_are_the_same_values
     assert (canonical_json(left) == canonical_json(right)) == (_typed(left) == _typed(right))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(words=st.lists(_WORDS, min_size=1, max_size=5), data=st.data())
 def test_words_cut_elsewhere_are_another_form(words: list[str], data: st.DataObject) -> None:
     """The same characters in a row: what a key made by concatenation takes for equal."""
@@ -560,7 +560,7 @@ _CARDS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(left=_CARDS, right=_CARDS)
 def test_two_headers_have_the_same_data_digest_only_if_their_cards_are_the_same(
     tmp_path_factory: pytest.TempPathFactory, left: list[tuple[str, str]], right: list[tuple[str, str]]

@@ -367,7 +367,7 @@ def test_a_name_in_capitals_claims_to_be_fits_too(tmp_path: Path, name: str) -> 
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_what_is_said_of_an_odd_night_does_not_depend_on_the_order_of_its_frames(shuffle: object) -> None:
     """Promise 2."""
     odd = [replace(f, dead=(3,), template_length=5) for f in without("SKY", "ILLUM")]

@@ -63,7 +63,7 @@ def test_a_table_that_was_not_edited_changes_nothing(tmp_path: Path) -> None:
     assert (repr(rows), changes) == (repr(ROWS), ())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(-10, 10), st.floats(-10, 10))
 def test_what_is_edited_is_what_the_recipes_subtract(east: float, north: float) -> None:
     table = draft(ROWS, ROWS)

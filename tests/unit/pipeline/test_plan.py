@@ -71,7 +71,7 @@ def test_steps_come_after_those_they_depend_on_and_ids_are_unique() -> None:
         seen.add(step.id)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.randoms(use_true_random=False))
 def test_the_plan_does_not_depend_on_the_order_of_frames(shuffle: random.Random) -> None:
     """Promise 2."""

@@ -58,7 +58,7 @@ def test_an_offset_is_what_the_header_says_too_much(grid: Grid, east: float, nor
     assert told.left == pytest.approx((0.0, 0.0), abs=0.02)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.floats(-3, 3), st.floats(-3, 3))
 def test_any_offset_comes_out_with_its_sign(east: float, north: float) -> None:
     """F7."""

@@ -155,7 +155,7 @@ class Ledger:
     jobs=st.integers(1, 5),
 )
 @example(needs=[90, 10, 6], edges=set(), starving=set(), jobs=3)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_what_runs_never_holds_more_memory_than_there_is(
     needs: list[int], edges: set[tuple[int, int]], starving: set[int], jobs: int
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from builders import date_of, frame, night_frames, write_raw
 from fakes import Workspace, did
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.associate import group
@@ -161,7 +161,6 @@ NAMED = {
 }
 
 
-@settings(deadline=None)
 @given(st.permutations(NIGHT))
 def test_f32_grouping_is_that_of_any_other_order(frames: list[Frame]) -> None:
     """Which group a pointing is put into depends on the order; here the frames' order leaves no trace."""

@@ -722,7 +722,7 @@ ANY_FLOAT = st.floats(width=32) | st.sampled_from([0.0, -0.0, np.nan, np.inf, 1e
 PIXELS = st.lists(st.tuples(ANY_FLOAT, ANY_FLOAT), min_size=1, max_size=12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(pairs=PIXELS)
 def test_the_largest_difference_is_the_largest(
     tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[float, float]]
@@ -748,7 +748,7 @@ def test_the_largest_difference_is_the_largest(
         assert abs(float(old[index]) - float(new[index])) == largest.size
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(rows=st.lists(st.binary(min_size=5, max_size=5), min_size=1, max_size=8), data=st.data())
 def test_any_other_order_of_rows_is_known_as_one(
     tmp_path_factory: pytest.TempPathFactory, rows: list[bytes], data: st.DataObject

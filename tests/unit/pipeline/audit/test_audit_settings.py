@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from builders import primary, write_raw
 from fakes import parameters_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.audit.cards import FullCard, read_cards
@@ -111,7 +111,6 @@ _WORDS = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 12), _WORDS, st.text(max_size=12)), max_size=12), st.text(max_size=8)
 )
@@ -125,7 +124,6 @@ def test_claims_of_any_cards_can_be_read_and_judged(rows: list[tuple[int, str, s
         assert remark.text
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_cards_of_any_bytes_can_be_read(raw: bytes) -> None:
     for card in read_cards(raw):

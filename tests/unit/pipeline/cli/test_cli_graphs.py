@@ -28,7 +28,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     return Graph(nodes, tuple(draw(st.sets(st.tuples(ids, ids), max_size=6))))
 
 
-@settings(max_examples=25, deadline=None)  # a parser that takes its time
+@settings(max_examples=25)  # a parser that takes its time
 @given(graphs())
 def test_dot_is_read_as_the_same_graph_whatever_is_written_on_it(drawn: Graph) -> None:
     with warnings.catch_warnings():
@@ -48,7 +48,6 @@ _NODE = re.compile(r'  (\w+)(\(\[|\[)"([^"`]*)"(\]\)|\])')
 _EDGE = re.compile(r"  (\w+) --> (\w+)")
 
 
-@settings(deadline=None)
 @given(graphs())
 def test_mermaid_is_a_flow_chart_whatever_is_written_on_it(drawn: Graph) -> None:
     head, *lines = mermaid(drawn).split("\n")

@@ -44,7 +44,7 @@ def star_frame(dx: float, dy: float, flux: float, background: float) -> Frame:
     return Frame(west, north, value, np.ones_like(value))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(-0.15, 0.15), st.floats(-0.15, 0.15), st.floats(0.8, 1.2), st.floats(-20.0, 20.0))
 def test_place_and_flux_of_a_star_are_measured_whatever_the_background(
     dx: float, dy: float, ratio: float, background: float
