@@ -26,6 +26,12 @@ def plain(name: str) -> str:
     return re.sub(r"[^\w.+-]|^\.+", "_", name) or "_"
 
 
+def given_places(settings: Settings) -> tuple[Path, ...]:
+    """List where something is given, or may be: tables of offsets, reference images, the image's archive."""
+    names = {table.reference for table in settings.table.targets.values()} | {settings.table.image.archive}
+    return settings.root / FOLDER, *(settings.root / name for name in sorted(names) if name)
+
+
 def given_frames(settings: Settings) -> tuple[tuple[Frame, ...], tuple[Problem, ...]]:
     """Find the frames that are given for targets and datasets.
 

@@ -12,6 +12,7 @@ from pipeline.carryout import Tools
 from pipeline.conduct import Conductor
 from pipeline.errors import ConfigError, Exit, Interrupted, UsageError
 from pipeline.events import Did, Event, failure
+from pipeline.given import given_places
 from pipeline.lock import Lock, read_lock
 from pipeline.locked import Locked, keep_lock
 from pipeline.model import Plan, Stage
@@ -180,7 +181,8 @@ class Reduction(Opened):
                 if not self.store.remembers_object(digest, path.lstat()):
                     return None  # edited while we looked, or on a disk that takes no memo
                 files.append(path)
-        return Relied(self.store.path, self.settings.folders, tuple(files), beginning)
+        read = (*self.settings.folders, *given_places(self.settings))
+        return Relied(self.store.path, read, tuple(files), beginning)
 
     def run_recipes(
         self, first: str | None = None, last: str | None = None, *, retry_failed: bool = False

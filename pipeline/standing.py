@@ -1,16 +1,19 @@
 """How things stood when a run found nothing to do, asked first: the next such run costs next to nothing.
 
 A standing holds only if nothing that the plan follows from, and nothing that the answer relied on, looks
-otherwise than it did: this program's own source, `clio.toml`, `clio.lock`, every name in the folders of
-frames, every object, record and name in the tree of products, the journal of the store, which any other
-run and any statement would have moved, and the store's scratch. All are compared by device, inode, size,
-mode, and times of content and of change. It is a hint like the stat memo, kept on this machine, and never
-says that something has to run: if it does not hold, everything is looked up anew.
+otherwise than it did: this program's own source, its Python and where that finds libraries, `clio.toml`,
+`clio.lock`, every name in the folders of frames, what else the settings name, tables of offsets corrected by
+hand, every object, record and name in the tree of products, the journal of the store, which any other run
+and any statement would have moved, and the store's scratch. All are compared by device, inode, size, mode,
+and times of content and of change. It is a hint like the stat memo, kept on this machine, and never says
+that something has to run: if it does not hold, everything is looked up anew.
 """
 
 import hashlib
 import json
 import os
+import stat
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -20,7 +23,7 @@ from pathlib import Path
 from pipeline.places import FILE, LOCK, cache_root
 from provenance.identity import this_process
 
-_VERSION = 1
+_VERSION = 2
 _TICK_NS = 20_000_000
 """A file changed so shortly before it was looked at may be changed again without its times telling."""
 
@@ -39,8 +42,8 @@ class Relied:
     """What an answer relied on, and when that began to be looked at."""
 
     store: Path
-    folders: tuple[Path, ...]
-    """Folders of frames."""
+    read: tuple[Path, ...]
+    """Folders and files that a plan is made from, beside those of every workspace; some may not be there."""
     files: tuple[Path, ...]
     """Objects, records and names in the tree of products."""
     beginning: "Beginning"
@@ -81,8 +84,8 @@ def recall(workspace: Path, stages: Iterable[str]) -> Standing | None:
             head = json.loads(next(stream))
             if head["version"] != _VERSION:
                 return None
-            store, folders = Path(head["store"]), tuple(Path(name) for name in head["folders"])
-            if head["state"] != _state(workspace, store, folders):
+            store, read = Path(head["store"]), tuple(Path(name) for name in head["read"])
+            if head["state"] != _state(workspace, store, read):
                 return None
             if head["files"] != _Look().at(line.removesuffix("\n") for line in stream):
                 return None
@@ -103,7 +106,7 @@ def keep(workspace: Path, stages: Iterable[str], standing: Standing, relied: Rel
     names = [str(path) for path in relied.files]
     try:
         files = look.at(names)
-        state = _state(workspace, relied.store, relied.folders, look)
+        state = _state(workspace, relied.store, relied.read, look)
         is_settled = look.newest_ns < relied.beginning.at_ns - _TICK_NS
         is_alone = relied.beginning.is_followed_by(1, relied.store)
         if not (is_settled and is_alone) or any("\n" in name for name in names):
@@ -111,7 +114,7 @@ def keep(workspace: Path, stages: Iterable[str], standing: Standing, relied: Rel
         head = {
             "version": _VERSION,
             "store": str(relied.store),
-            "folders": [str(folder) for folder in relied.folders],
+            "read": [str(path) for path in relied.read],
             "state": state,
             "files": files,
             "hits": standing.hits,
@@ -154,9 +157,9 @@ class _Look:
         """
         return self._digest((name, os.lstat(name)) for name in names)
 
-    def below(self, folders: Iterable[Path]) -> str:
-        """Return one digest of all that lies below some folders, links followed, hidden names left out."""
-        return self._digest(pair for folder in folders for pair in _walk(str(folder), set()))
+    def below(self, places: Iterable[Path]) -> str:
+        """Return one digest of files and of all below folders, links followed, hidden names left out."""
+        return self._digest(pair for place in places for pair in _found(str(place)))
 
     def _digest(self, found: Iterable[tuple[str, os.stat_result | None]]) -> str:
         hasher = hashlib.sha256()
@@ -171,6 +174,18 @@ class _Look:
             hasher.update(looks.encode("utf-8", "surrogateescape"))
         self.newest_ns = newest
         return hasher.hexdigest()
+
+
+def _found(place: str) -> Iterator[tuple[str, os.stat_result | None]]:
+    try:
+        found = os.stat(place)  # noqa: PTH116 - as below
+    except (FileNotFoundError, NotADirectoryError):
+        yield place, None
+        return
+    if stat.S_ISDIR(found.st_mode):
+        yield from _walk(place, set())
+    else:
+        yield place, found
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result | None]]:
@@ -192,14 +207,15 @@ def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, os.sta
 
 
 def _state(
-    workspace: Path, store: Path, folders: tuple[Path, ...], look: _Look | None = None
+    workspace: Path, store: Path, read: tuple[Path, ...], look: _Look | None = None
 ) -> dict[str, object]:
     """Describe all that a plan follows from and that is not named file by file."""
     look = look or _Look()
     return {
         "source": _source(look),
+        "python": [sys.version, look.at(filter(os.path.isdir, sys.path))],
         "settings": look.at(str(workspace / name) for name in (FILE, LOCK)),
-        "frames": look.below(folders),
+        "read": look.below(read),
         "store": _Look().at([str(store / "store.json")]),
         "scratch": [_left(store / name) for name in ("work", "tmp", "trash")],
         "journal": _journal(store / "journal"),

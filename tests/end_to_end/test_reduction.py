@@ -101,6 +101,14 @@ def test_how_things_stood_is_asked_first(reduced: Reduced) -> None:
     assert call("run", cwd=reduced.folder).exit_status == 0
     assert kept() == before  # where it does not hold, it is written anew
 
+    # Promise 4: nor is what a person gives beside the frames passed over.
+    (given := reduced.folder / "offsets" / "nobody" / "1.ecsv").parent.mkdir(parents=True)
+    try:
+        given.write_text("corrected by hand")
+        assert "1.ecsv are of no dataset" in call("run", cwd=reduced.folder).stderr
+    finally:
+        shutil.rmtree(given.parent.parent)
+
 
 def test_a_changed_parameter_reruns_what_depends_on_it_and_no_more(reduced: Reduced, clio: Clio) -> None:
     edit(reduced.folder, "[recipes.muse_exp_combine]\n", "[recipes.muse_exp_combine]\ncrsigma = 9\n")

@@ -1,6 +1,7 @@
 """How things stood when nothing was to do: it holds while nothing moved, and not a moment longer."""
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,8 @@ class Place:
         (root / "store/journal/20261123/run.key").touch()
         self.object = root / "objects" / "bias"
         self.object.write_bytes(b"bias")
+        self.given = (root / "offsets", root / "wide.fits")
+        """Nothing is there."""
         self.product = root / "products" / "MASTER_BIAS.fits"
         self.product.hardlink_to(self.object)
 
@@ -41,12 +44,14 @@ class Place:
         return keep(self.root, STAGES, FOUND, self.relied(beginning))
 
     def relied(self, beginning: Beginning) -> Relied:
-        return Relied(self.store, (self.raw,), (self.object, self.product), beginning)
+        return Relied(self.store, (self.raw, *self.given), (self.object, self.product), beginning)
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("CLIO_CACHE", str(tmp_path / "cache"))
+    (libraries := tmp_path / "libraries").mkdir()
+    monkeypatch.setattr(sys, "path", [str(libraries), str(tmp_path / "python.zip")])
     return Place(tmp_path / "galaxy")
 
 
@@ -63,6 +68,16 @@ def exchange_product(place: Place) -> None:
     place.product.write_bytes(b"bias")
 
 
+def correct_offsets(place: Place) -> None:
+    (table := place.root / "offsets" / "galaxy" / "1.ecsv").parent.mkdir(parents=True)
+    table.write_text("corrected")
+
+
+def install(place: Place) -> None:
+    """Promise 3: versions of Python's libraries are in the key of what is computed with them."""
+    (place.root.parent / "libraries" / "numpy-3.0.dist-info").mkdir()
+
+
 MOVES: dict[str, Callable[[Place], object]] = {
     "settings": lambda place: (place.root / "clio.toml").write_text("clio.TOML"),
     "lock": lambda place: (place.root / "clio.lock").unlink(),
@@ -72,6 +87,9 @@ MOVES: dict[str, Callable[[Place], object]] = {
     "raw-gone": lambda place: (place.raw / "a.fits").unlink(),
     "raw-renamed": lambda place: (place.raw / "a.fits").rename(place.raw / "z.fits"),
     "raw-folder-gone": lambda place: place.raw.rename(place.root / "moved"),
+    "offsets-corrected": correct_offsets,
+    "reference-given": lambda place: (place.root / "wide.fits").touch(),
+    "library-installed": install,
     "object-edited": lambda place: edit_in_place(place.object),
     "object-gone": lambda place: place.object.unlink(),
     "object-writable": lambda place: place.object.chmod(0o600),
@@ -96,6 +114,26 @@ def test_a_standing_does_not_outlive_what_it_relied_on(place: Place, move: Calla
     """Promise 4: whatever moved, everything is looked up anew."""
     place.keep()
     move(place)
+
+    assert recall(place.root, STAGES) is None
+
+
+@pytest.mark.parametrize("name", ["offsets/galaxy/1.ecsv", "wide.fits"])
+def test_what_is_given_is_looked_at_as_frames_are(place: Place, name: str) -> None:
+    """Promise 4: a person corrects offsets, or a reference, once nothing is left to do."""
+    correct_offsets(place)
+    (place.root / "wide.fits").write_text("reference")
+    assert place.keep()
+    assert recall(place.root, STAGES) == FOUND
+
+    edit_in_place(place.root / name)
+    assert recall(place.root, STAGES) is None
+
+
+def test_another_python_is_another_program(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise 3: recipes of our own compute in it."""
+    place.keep()
+    monkeypatch.setattr(sys, "version", "4.0")
 
     assert recall(place.root, STAGES) is None
 
