@@ -7,6 +7,7 @@ nothing that `reindex` does not find.
 """
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ from provenance.errors import NotAFile, StoreDamaged, StoreMissing, short
 from provenance.files import listing, make_directory, open_regular, write_once, writing_to
 from provenance.marks import NoMark, give_name
 from provenance.model import Action, Run, Statement, opened_statement, statement_document
+
+_PIECE = 1 << 16
+"""Bytes read at once: most records have a tenth of that."""
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -297,8 +301,8 @@ def _holds(path: Path, data: bytes) -> bool:
 def _read(path: Path, what: str) -> bytes:
     try:
         # A pipe in its place would keep the reader for ever; what a link leads to may change at any time.
-        with open_regular(path) as descriptor, open(descriptor, "rb", closefd=False) as file:
-            return file.read()
+        with open_regular(path) as descriptor:
+            return b"".join(iter(lambda: os.read(descriptor, _PIECE), b""))
     except FileNotFoundError as error:
         raise StoreMissing(f"{what} is not in the store") from error
     except NotAFile as error:
