@@ -1,7 +1,11 @@
 """Recipes of our own: what stands for their image, and the program that runs them."""
 
+import io
+import subprocess
 import sys
+import tokenize
 from dataclasses import replace
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pipeline.reference
 from pipeline.environment import environment, own_environment
 from pipeline.errors import Exit, LibraryMissing
 from pipeline.image import ImageLibrary
@@ -111,3 +116,47 @@ def test_what_it_cannot_read_ends_with_a_log_and_no_product(
     assert status != 0
     assert "[ ERROR ]" in log
     assert (tmp_path / "list.json").read_text() == "[]"
+
+
+COMPUTES = (
+    *("fit", "flux", "image", "match", "measure", "measured", "offsets", "recipe", "sheet"),
+    "../own/program",
+)
+"""Modules of our own recipe, in `pipeline/reference`; `test_nothing_else_computes` keeps the list whole."""
+
+SPECS = {"clio_align": 1, "clio_offsets": 1}
+CODE = "26c5b3bf48ff2a32ba41ddc8bcbc2aa5d173640815d3200345e51ae8c256fb3c"
+"""Digest of the code behind these, without comments, docstrings and layout."""
+
+
+def test_promise_3_whoever_changes_what_is_computed_raises_the_spec() -> None:
+    """Else results of the code before would be believed as results of this one.
+
+    If a number changes, raise `spec` of the recipe in `pipeline/recipes.py` and here. If none does, it stays.
+    Either way the new digest goes above.
+    """
+    folder = Path(pipeline.reference.__file__).parent
+    code = "\n".join(_bare((folder / f"{name}.py").read_text(encoding="utf-8")) for name in COMPUTES)
+
+    assert {name: RECIPES[name].spec for name in OWN} == SPECS
+    assert sha256(code.encode()).hexdigest() == CODE
+
+
+def test_nothing_else_computes() -> None:
+    """What a recipe of our own imports is in the list above, or in what all commands share."""
+    script = "import sys, pipeline.reference.recipe; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    ours = {name for name in told.stdout.split() if name.startswith("pipeline.reference.")}
+
+    assert {name.rpartition(".")[2] for name in ours} == set(COMPUTES[:-1])
+
+
+def _bare(source: str) -> str:
+    """Leave out of a module what computes nothing: comments, docstrings, layout."""
+    layout = {tokenize.INDENT: "{", tokenize.DEDENT: "}", tokenize.NEWLINE: ";"}
+    kept = [";"]
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        is_docstring = token.type == tokenize.STRING and kept[-1] in layout.values()
+        if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER) and not is_docstring:
+            kept.append(layout.get(token.type, token.string))
+    return "".join(kept)
