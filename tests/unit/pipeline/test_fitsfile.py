@@ -137,7 +137,7 @@ def _odd_files() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", _ODD)
 def test_a_data_digest_stays_what_it_is(tmp_path: Path, name: str) -> None:
-    """Promises 2 and 3: a key of today is found again in years; another digest needs another name than fits1."""
+    """Promises 2 and 3: a key is found again in years; another digest needs another name than fits1."""
     assert data_digest(tmp_path / "odd.fits", _odd_files()[name]) == _ODD[name]
     assert data_digest(tmp_path / "odd.fits.gz", gzip.compress(_odd_files()[name])) == _ODD[name]
 
