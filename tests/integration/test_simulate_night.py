@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -99,16 +98,6 @@ def _dispatched_features() -> list[str]:
     """Name the groups of instructions that numpy found here beyond those it was built to need."""
     found: list[str] = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])  # type: ignore[index]
     return found
-
-
-def test_an_exposure_of_one_ifu_takes_two_seconds_of_a_processor(tmp_path: Path) -> None:
-    one = exposure("OBJECT-1")
-    write_frame(tmp_path / "warm.fits", one, OPTIONS)
-
-    start = time.process_time()
-    write_frame(tmp_path / "frame.fits", one, OPTIONS)
-
-    assert time.process_time() - start < 2.0
 
 
 def test_a_compressed_frame_holds_the_same_pixels(simulated: Path, tmp_path: Path) -> None:
