@@ -89,7 +89,6 @@ def main(workspace: str) -> None:
             engine.recipe = recipe
             each, _ = _each(reduction, engine)
             said += f", {each:.1f} between recipes of {QUICKEST_S} s"
-        recipe.terminate()
     print(f"{said} ({ran} ran in this store)")
 
 

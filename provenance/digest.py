@@ -84,7 +84,7 @@ def canonical_json(value: object) -> bytes:
     # beyond 2^53, and what it wrote reads as what it was given; but names beyond U+D7FF it sorts by code
     # point, and RFC 8785 by UTF-16 unit.
     try:
-        text = _ENCODE(value)
+        text = compact_json(value)
         if (text.isascii() or max(text) < "\ud800") and _DECODE(text) == value:
             return text.encode()
     except (TypeError, ValueError, RecursionError, _NoWholeNumber):
@@ -126,7 +126,8 @@ def _whole(spelling: str) -> int:
     return int(spelling)
 
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+"""Write JSON without blanks, names sorted: as `canonical_json` does, but for floats and rare names."""
 _DECODE = json.JSONDecoder(parse_float=_refuse, parse_int=_whole, parse_constant=_refuse).decode
 
 

@@ -20,6 +20,7 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NOT_HERE = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS)
 """What file systems say that know no files without a name: NFS, some of FUSE."""
 _PART = uuid4().hex[:12]
+"""Tells apart what two programs name whose owner looks the same: the system may not say when they began."""
 _NUMBERS = itertools.count()
 
 

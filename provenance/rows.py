@@ -1,10 +1,9 @@
 """Values to rows of the index. Pure: what is to be inserted, not where."""
 
-import json
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 
-from provenance.digest import digest_bytes
+from provenance.digest import compact_json, digest_bytes
 from provenance.model import Action, Invocation, Run, Statement
 
 Row = tuple[str, tuple[object, ...]]
@@ -19,8 +18,6 @@ _ARTIFACT = """INSERT INTO artifact VALUES (?,?,?) ON CONFLICT(digest) DO UPDATE
 _TABLES = "artifact parameters action run run_input run_output qc statement invocation step"
 _ORDER = {name: position for position, name in enumerate(_TABLES.split())}
 """Tables, those that others refer to first."""
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
 def by_table(rows: Iterable[Row]) -> list[tuple[str, list[tuple[object, ...]]]]:
@@ -63,7 +60,7 @@ def run_rows(run: Run, record_digest: str) -> Iterator[Row]:
 
 def statement_rows(statement: Statement) -> Iterator[Row]:
     """Yield the rows of a statement; an invocation is also kept step by step."""
-    yield _insert("statement", (statement.digest, statement.kind, _encode(statement.body)))
+    yield _insert("statement", (statement.digest, statement.kind, compact_json(statement.body)))
     if statement.kind == "invocation":
         yield from _invocation_rows(Invocation.from_document(statement.body), statement.digest)
 
@@ -72,7 +69,7 @@ def _invocation_rows(call: Invocation, digest: str) -> Iterator[Row]:
     times = (
         call.started,
         call.ended,
-        _encode(call.argv),
+        compact_json(call.argv),
         call.clio_version,
         call.workspace,
         call.exit_status,
@@ -113,7 +110,7 @@ def _output_rows(run: Run) -> Iterator[Row]:
 @lru_cache(maxsize=256)
 def _parameters(parameters: tuple[tuple[str, str], ...]) -> tuple[str, str]:
     """Give the digest and the text of all parameters of an action; most actions of a stage share them."""
-    body = _encode(dict(parameters))
+    body = compact_json(dict(parameters))
     return digest_bytes(body.encode()), body
 
 
@@ -139,4 +136,4 @@ def _number(token: str) -> float | None:
 @lru_cache(maxsize=1024)
 def _texts(values: tuple[str, ...]) -> str:
     # A night's thousand steps have the same reasons, call after call.
-    return _encode(values)
+    return compact_json(values)
