@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.cli.groups import Group
 from pipeline.cli.options import Json, Workspace, open_reduction
 from pipeline.cli.output import OUTPUT
 from pipeline.errors import UsageError
@@ -13,10 +14,15 @@ if TYPE_CHECKING:
     from pipeline.corrections import Alignment
     from pipeline.reference.offsets import Row
 
-app = typer.Typer(no_args_is_help=True, help="Look at the offsets of exposures, and correct them.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Look at the offsets of exposures, and correct them.")
 
 Dataset = Annotated[str, typer.Argument(help="A dataset (observing block); the only one without.")]
 _SCHEMA = "clio-align/1"
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Add the verbs of this module, under one name."""
+    parent.add_typer(app, name="align")
 
 
 @app.command()

@@ -1,7 +1,6 @@
 """The command `clio`: puts its verbs together, turns failures into sentences and exit codes."""
 
 import contextlib
-import inspect
 import signal
 import sys
 from types import FrameType
@@ -9,78 +8,20 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import (
-    acceptances,
-    align,
-    audit,
-    bundles,
-    calibrations,
-    cite,
-    config,
-    diff,
-    image,
-    import_config,
-    imports,
-    night,
-    params,
-    passport,
-    questions,
-    replay,
-    sign,
-    space,
-    taint,
-    upkeep,
-    verify,
-    work,
-    workspace,
-)
+from pipeline.cli.groups import LazyGroup
 from pipeline.cli.output import OUTPUT, print_error
 from pipeline.errors import Exit, Interrupted, PipelineError, refusal
 
 app = typer.Typer(
     name="clio",
+    cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # rich takes longer to import than all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Reduce MUSE data with ESO's own recipes in a pinned image, remember how every product was made, "
     "and skip what is known.",
 )
-for part in (
-    workspace,
-    calibrations,
-    import_config,
-    imports,
-    night,
-    work,
-    questions,
-    acceptances,
-    taint,
-    upkeep,
-    space,
-    passport,
-    params,
-    diff,
-    replay,
-    sign,
-    verify,
-    audit,
-    cite,
-    bundles,
-):
-    part.add_to(app)
-app.add_typer(image.app, name="image")
-app.add_typer(config.app, name="config")
-app.add_typer(align.app, name="align")
-for known in (
-    *app.registered_commands,
-    *image.app.registered_commands,
-    *config.app.registered_commands,
-    *align.app.registered_commands,
-):
-    # A terminal breaks lines where it ends, not where the source does.
-    paragraphs = inspect.cleandoc(getattr(known.callback, "__doc__", None) or "").split("\n\n")
-    known.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _version(wanted: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.cli.groups import Group
 from pipeline.cli.options import Json, Set, Workspace, find_workspace, open_reduction
 from pipeline.cli.output import OUTPUT
 from pipeline.errors import (
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
     from pipeline.model import Step
     from pipeline.reduce import Reduction
 
-app = typer.Typer(no_args_is_help=True, help="Check clio.toml, and say what holds and why.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Check clio.toml, and say what holds and why.")
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Add the verbs of this module, under one name."""
+    parent.add_typer(app, name="config")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.cli.groups import Group
 from pipeline.cli.options import Engine, Json, Workspace, find_workspace
 from pipeline.cli.output import OUTPUT
 from pipeline.errors import ConfigError, Exit, ImageError, UsageError
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from pipeline.image import ImageLibrary, Package
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
-    rich_markup_mode="rich",
     help="Build, list, verify, import an image of ESO's recipes; known by its digest, never by a tag.",
 )
 
@@ -30,6 +31,11 @@ Digest = Annotated[
         show_default=False,
     ),
 ]
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Add the verbs of this module, under one name."""
+    parent.add_typer(app, name="image")
 
 
 @app.command()

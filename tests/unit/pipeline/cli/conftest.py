@@ -4,32 +4,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from history import History, write_history
 from typer.testing import CliRunner, Result
 
-from pipeline.cli import (
-    acceptances,
-    audit,
-    bundles,
-    calibrations,
-    cite,
-    config,
-    diff,
-    image,
-    import_config,
-    imports,
-    params,
-    questions,
-    replay,
-    sign,
-    space,
-    taint,
-    upkeep,
-    verify,
-    work,
-)
-from pipeline.cli import workspace as workspace_verbs
+from pipeline.cli.app import app
 from pipeline.cli.output import OUTPUT
 from provenance.store import Store
 
@@ -43,30 +21,6 @@ def clio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clio]:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("CLIO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CLIO_WORKSPACE", raising=False)
-    app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
-    for part in (
-        workspace_verbs,
-        calibrations,
-        import_config,
-        imports,
-        work,
-        questions,
-        acceptances,
-        taint,
-        upkeep,
-        space,
-        params,
-        diff,
-        replay,
-        bundles,
-        sign,
-        verify,
-        audit,
-        cite,
-    ):
-        part.add_to(app)
-    app.add_typer(image.app, name="image")
-    app.add_typer(config.app, name="config")
     _forget_consoles()
     yield lambda *words: CliRunner().invoke(app, [str(word) for word in words])
     _forget_consoles()

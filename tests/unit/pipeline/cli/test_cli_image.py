@@ -209,10 +209,3 @@ def test_build_needs_the_program_that_builds(
     assert error.exit_code is Exit.ENGINE
     assert error.message == "mmdebstrap is not installed, so the recipe image cannot be built here"
     assert not (workspace / "clio.lock").exists()
-
-
-@pytest.mark.parametrize("verb", ["build", "list", "show", "verify", "import", "export"])
-def test_every_verb_explains_itself_with_an_example(clio: Clio, verb: str) -> None:
-    text = " ".join(clio("image", verb, "--help").stdout.split())
-
-    assert f"Example: clio image {verb}" in text
