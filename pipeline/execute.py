@@ -130,7 +130,7 @@ def execute(
     FitsError
         A packed frame cannot be unpacked any more.
     """
-    sof = work / "in" / "frames.sof"
+    out, sof = work / "out", work / "in/frames.sof"
     targets = [item.target(call.surroundings.inputs) for item in call.inputs]
     frames = tuple((target, item.tag) for target, item in zip(targets, call.inputs, strict=True))
     sof.write_text(write_sof(frames), encoding="utf-8")
@@ -152,7 +152,7 @@ def execute(
         argv=emulated(argv, emulator),
         environment=environment,
         inputs=(Mount(sof, argv[-1]), *mounts, *mounts_of(emulator)),
-        out=work / "out",
+        out=out,
         memory_bytes=call.memory_bytes,
         timeout_s=call.timeout_s,
         surroundings=call.surroundings,
@@ -161,9 +161,9 @@ def execute(
     changed = tuple(
         str(item.path) for item, old in zip(call.inputs, before, strict=True) if _signature(item.path) != old
     )
-    log_path = next((p for p in (work / "out" / LOG, work / "out" / LOG_LEFT_BY_DEATH) if p.is_file()), None)
+    log_path = next((p for name in (LOG, LOG_LEFT_BY_DEATH) if (p := out / name).is_file()), None)
     log = log_path.read_text(encoding="utf-8", errors="replace") if log_path else ""
-    products, faults = _collect(work / "out") if result.exit_status == 0 else ((), ())
+    products, faults = _collect(out) if result.exit_status == 0 else ((), ())
     return Ran(
         *(call, request.argv, environment, clock, result, log, log_path, products, faults, changed, packings)
     )

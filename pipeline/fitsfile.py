@@ -65,14 +65,12 @@ class Hdu:
 
     header: Header = field(init=False, repr=False, compare=False)
     """Keyword to value; read once, as it is asked for often."""
+    name: str = field(init=False, repr=False, compare=False)
+    """EXTNAME, or empty; asked for still more often."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "header", _header_of(self.cards))
-
-    @property
-    def name(self) -> str:
-        """EXTNAME, or empty."""
-        return str(self.header.get("EXTNAME") or "")
+        object.__setattr__(self, "name", str(self.header.get("EXTNAME") or ""))
 
 
 def parse_token(token: str) -> Value:
@@ -190,7 +188,7 @@ def walk(stream: Readable, path: Path, size: int) -> tuple[Hdu, ...]:
 def _walk(stream: Readable, path: Path, end: int | None) -> Iterator[Hdu]:
     offset = index = 0
     while raw := _read_header(stream, path, index):
-        cards = tuple(_cards(raw))
+        cards = _cards(raw)
         data_offset = offset + len(raw)
         size = data_size(_header_of(cards), path, index)
         missing = _skip(stream, size) if end is None else max(0, data_offset + size - end)
@@ -204,9 +202,10 @@ def _walk(stream: Readable, path: Path, end: int | None) -> Iterator[Hdu]:
 
 
 def _header_of(cards: tuple[Card, ...]) -> Header:
-    found: Header = {}
-    for card in cards:
-        found.setdefault(card.keyword, card.value)
+    found = {card.keyword: card.value for card in cards}
+    if len(found) < len(cards):  # the first of a name counts
+        for card in reversed(cards):
+            found[card.keyword] = card.value
     return found
 
 
@@ -240,27 +239,24 @@ def _has_end(block: bytes) -> bool:
     return position >= 0 and position % 80 == 0
 
 
-def _cards(raw: bytes) -> Iterator[Card]:
+def _cards(raw: bytes) -> tuple[Card, ...]:
     text = raw.decode("latin-1")
-    held: Card | None = None
+    cards: list[Card] = []
+    may_go_on = False
     for start in range(0, len(text), 80):
         line = text[start : start + 80]
-        if line.startswith("CONTINUE") and held is not None:
-            more = _token(line[8:])
+        if may_go_on and line[:8] == "CONTINUE":
+            held, more = cards[-1], _token(line[8:])
             if held.token.endswith("&'") and more.startswith("'"):
-                held = Card(held.keyword, held.token[:-2] + more[1:])
+                cards[-1] = Card(held.keyword, held.token[:-2] + more[1:])
             continue
-        if held is not None:
-            yield held
-            held = None
         card = parse_card(line)
-        if card is None:
-            if line[:8].rstrip() == "END":
-                return
-            continue
-        held = card
-    if held is not None:
-        yield held
+        may_go_on = card is not None
+        if card is not None:
+            cards.append(card)
+        elif line[:8].rstrip() == "END":
+            break
+    return tuple(cards)
 
 
 @functools.lru_cache(_CARDS_KEPT)

@@ -120,8 +120,9 @@ def versions(header: Header) -> tuple[tuple[str, str], ...]:
     found = {
         name: str(value)
         for keyword, value in header.items()
+        if keyword.startswith("ESO PRO REC")
         for name, ending in (("recipe", "PIPE ID"), ("cpl", "DRS ID"))
-        if keyword.startswith("ESO PRO REC") and keyword.endswith(ending)
+        if keyword.endswith(ending)
     }
     return tuple(sorted(found.items()))
 

@@ -36,7 +36,8 @@ def folder(root: Path, step: Step) -> Path:
     The name of the target, where the unit begins with it, is not said twice.
     """
     unit = step.unit.removesuffix(f":{step.ifus[0]:02d}") if _is_of_one_ifu(step) else step.unit
-    return root / _safe(step.target) / step.stage / _safe(unit.removeprefix(f"{step.target}."))
+    shown = _safe(unit.removeprefix(f"{step.target}."))
+    return root / f"{_safe(step.target)}/{step.stage}/{shown}"
 
 
 def publish(root: Path, step: Step, products: tuple[tuple[str, str, Path], ...], link: str) -> None:

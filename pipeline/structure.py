@@ -279,9 +279,9 @@ def _unit(header: Header, column: str) -> str:
 def _found(part: Part, hdus: tuple[Hdu, ...]) -> list[Hdu]:
     """Find the extensions that a part speaks of."""
     if not part.columns:
-        images = [hdu for hdu in hdus if _is_image(hdu) and part.name in ("", hdu.name)]
+        images = [hdu for hdu in hdus if part.name in ("", hdu.name) and _is_image(hdu)]
         return images[:1]
-    named = [hdu for hdu in hdus[1:] if _is_table(hdu) and part.name in ("", hdu.name)]
+    named = [hdu for hdu in hdus[1:] if part.name in ("", hdu.name) and _is_table(hdu)]
     return named if part.is_each else named[:1]
 
 

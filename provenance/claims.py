@@ -67,8 +67,9 @@ def claim(
         The disk is full.
     """
     terms = terms or LeaseTerms()
-    make_directory(root / "claims")
-    path = root / "claims" / key
+    claims = root / "claims"
+    make_directory(claims)
+    path = claims / key
     waited = _acquire(path, key, terms, cancel)
     mine = _look(path)
     _SIGNS.begin(path, mine, terms.beat_s)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache, lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, TypeVar
 
 from provenance.errors import NotCanonical, StoreDamaged
@@ -40,7 +40,7 @@ def sorted_pairs(pairs: Pairs, what: str) -> Pairs:
     NotCanonical
         A name stands there twice: which of its values counts would be a matter of chance.
     """
-    if all(type(value) is str for pair in pairs for value in pair) and _ascends(pairs):
+    if isinstance(pairs, tuple) and _is_all_text(pairs) and _ascends(pairs):
         return pairs  # as they are: thousands of actions share the parameters of a recipe
     ordered = tuple(sorted((str(name), str(value)) for name, value in pairs))
     for (name, _), (following, _) in pairwise(ordered):
@@ -50,7 +50,12 @@ def sorted_pairs(pairs: Pairs, what: str) -> Pairs:
 
 
 def _ascends(pairs: Pairs) -> bool:
-    return isinstance(pairs, tuple) and all(this[0] < following[0] for this, following in pairwise(pairs))
+    names = [name for name, _ in pairs]
+    return names == sorted({*names})
+
+
+def _is_all_text(pairs: Pairs) -> bool:
+    return {*map(type, chain.from_iterable(pairs))} <= {str}
 
 
 def to_document(value: object) -> Document:
@@ -170,15 +175,15 @@ def _plain_reader(kind: type[Any]) -> _Read:
         if type(value) is not kind:
             raise TypeError(f"{type(value).__name__} where {kind.__name__} should be")
         # Records say the same again and again, and one run's output is the next one's input.
-        return sys.intern(value) if isinstance(value, str) else value
+        return sys.intern(value) if kind is str else value  # type: ignore[call-overload]  # it is of that kind
 
     return read_plain
 
 
 def _read_pairs(value: object) -> Pairs:
-    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+    if not isinstance(value, dict) or not {*map(type, value.values())} <= {str}:
         raise TypeError("no object of names and texts")
-    return _shared_pairs(tuple(sorted((sys.intern(name), sys.intern(text)) for name, text in value.items())))
+    return _shared_pairs(tuple(sorted(value.items())))
 
 
 @lru_cache(_SHARED)
@@ -190,7 +195,7 @@ def _shared(value: T) -> T:
 @lru_cache(_SHARED)
 def _shared_pairs(pairs: Pairs) -> Pairs:
     """Give the same pairs for equal ones: thousands of runs have the same environment and the same host."""
-    return tuple(_shared_pair(*pair) for pair in pairs)
+    return tuple(_shared_pair(sys.intern(name), sys.intern(text)) for name, text in pairs)
 
 
 @lru_cache(_SHARED)

@@ -276,7 +276,7 @@ def _place(objects: Path, digest: str) -> Path:
     if not is_digest(digest):
         raise StoreDamaged(f"{digest!r} is no digest")
     name = digest.partition(":")[2]
-    return objects / name[:2] / name
+    return objects / f"{name[:2]}/{name}"
 
 
 def _settle(descriptor: int) -> os.stat_result:

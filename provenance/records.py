@@ -61,16 +61,16 @@ class Records:
 
     def action_path(self, key: str) -> Path:
         """Return where an action lies, or would lie."""
-        return self._actions / key[:2] / f"{key}.json"
+        return self._actions / f"{key[:2]}/{key}.json"
 
     def record_path(self, key: str, run: str) -> Path:
         """Return where a run's record lies, or would lie."""
-        return self._records / key[:2] / key / f"{run}.json"
+        return self._records / f"{key[:2]}/{key}/{run}.json"
 
     def statement_path(self, digest: str) -> Path:
         """Return where a statement lies, or would lie."""
         name = digest.removeprefix("sha256:")
-        return self._statements / name[:2] / f"{name}.json"
+        return self._statements / f"{name[:2]}/{name}.json"
 
     def put_action(self, action: Action) -> str:
         """Write an action unless it is there, and return its key.
@@ -214,7 +214,7 @@ class Records:
 
     def runs_of(self, key: str) -> tuple[str, ...]:
         """Return the ids of all runs of an action with a record, oldest first."""
-        names = listing(self._records / key[:2] / key)
+        names = listing(self._records / f"{key[:2]}/{key}")
         return tuple(name[:-5] for name in names if name.endswith(".json") and _RUN.fullmatch(name[:-5]))
 
     def iterate_records(self) -> Iterator[tuple[str, str]]:
