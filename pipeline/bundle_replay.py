@@ -8,6 +8,7 @@ import json
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -221,12 +222,13 @@ def _platform(description: Description, digest: str) -> str:
 
 def _digest(store: Store, file: Path) -> str:
     """Give the digest of a file, read only if nothing is remembered of it."""
+    began_ns = time.time_ns()
     status = file.stat()
     known = store.memo(status)
     if known is not None:
         return known.digest
     digest = digest_file(file)
-    store.memoize_all([MemoEntry(status, digest)])
+    store.memoize(MemoEntry(status, digest, began_ns))
     return digest
 
 

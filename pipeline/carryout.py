@@ -12,7 +12,8 @@ from pipeline.costs import OUT_OF_MEMORY
 from pipeline.engine import Engine, RecipeImage
 from pipeline.errors import FitsError
 from pipeline.events import Event
-from pipeline.execute import Ran, execute, not_run, unfit
+from pipeline.execute import Call, Ran, StagedInput, execute, not_run, unfit
+from pipeline.fitsfile import reason
 from pipeline.host import cores
 from pipeline.locked import Locked
 from pipeline.model import FrameInput, ProductInput, Step
@@ -93,7 +94,7 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
         call = tools.locked.with_clock(job.step, call)
     keep = is_quiet = False
     try:
-        cause, reason = unfit(call)
+        cause, reason = _unusable(call, tools.resolver)
         if cause:
             ran, verdict = not_run(call), Verdict(cause, reason, (), 0, 0)
         else:
@@ -102,7 +103,7 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
                     ran = execute(call, work, engine, image, tools.cancel, tools.unpacked)
                 if grant and sum(product.digests.size for product in ran.products) > _SMALL:
                     grant.release()  # another recipe runs while this one's products are kept
-                verdict = judge(job, ran, store.path)
+                verdict = judge(job, _proven(ran, tools.resolver), store.path)
             except FitsError as error:
                 # A packed frame is not what it was when it was digested.
                 ran, verdict = (
@@ -124,6 +125,31 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
             store.keep_work(id_)
         else:
             store.discard_work(id_, is_quiet=is_quiet)
+
+
+def _unusable(call: Call, resolver: Resolver) -> tuple[str, str]:
+    """Say why a call must not be run: what it is given would not do, or is not what its job was made of."""
+    cause, reason = unfit(call)
+    if cause:
+        return cause, reason
+    for item in call.inputs:
+        if fault := _fault(item, resolver):
+            return "input changed", f"{fault}; run again"
+    return "", ""
+
+
+def _proven(ran: Ran, resolver: Resolver) -> Ran:
+    """Read again what somebody may have written to while the recipe ran, and put its times back."""
+    changed = tuple(str(item.path) for item in ran.touched if _fault(item, resolver))
+    return replace(ran, changed=(*ran.changed, *changed))
+
+
+def _fault(item: StagedInput, resolver: Resolver) -> str:
+    """Say what became of an input since its job was made; nothing of one that still holds what it held."""
+    try:
+        return "" if resolver.holds(item) else f"{item.path} changed since it was looked up"
+    except (FitsError, OSError) as error:
+        return f"{item.path} cannot be read any more: {reason(error)}"
 
 
 def _setting(recipe: str, tools: Tools) -> tuple[Engine, RecipeImage]:

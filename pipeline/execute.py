@@ -96,6 +96,8 @@ class Ran:
     """Declared products that cannot be read, or are no regular files."""
     changed: tuple[str, ...]
     """Inputs that changed while the recipe ran."""
+    touched: tuple[StagedInput, ...] = ()
+    """Inputs of which the time of change alone moved: by a link or another mode, or by an edit put back."""
     packings: frozenset[Packing] = frozenset()
     """How inputs were packed that the recipe was given plain."""
 
@@ -139,7 +141,7 @@ def execute(
     told = own_clock(clock) if _is_ours(call) else clock_environment(clock, image.platform)
     environment = (*chosen, *told)
     argv, emulator = command(call), call.surroundings.emulator
-    before = [_signature(item.path) for item in call.inputs]
+    before = [_looks(item.path) for item in call.inputs]
     unpacked = unpacked or Unpacked(lambda: work / "in")
     sources = [unpacked.plain(i.path, i.data_digest, _data_digest) for i in call.inputs]
     mounts = dict.fromkeys(
@@ -158,14 +160,15 @@ def execute(
         surroundings=call.surroundings,
     )
     result = engine.run(image, request, cancel)
-    changed = tuple(
-        str(item.path) for item, old in zip(call.inputs, before, strict=True) if _signature(item.path) != old
-    )
+    changed, touched = _moved(call.inputs, before)
     log_path = next((p for name in (LOG, LOG_LEFT_BY_DEATH) if (p := out / name).is_file()), None)
     log = log_path.read_text(encoding="utf-8", errors="replace") if log_path else ""
     products, faults = _collect(out) if result.exit_status == 0 else ((), ())
     return Ran(
-        *(call, request.argv, environment, clock, result, log, log_path, products, faults, changed, packings)
+        *(call, request.argv, environment, clock, result, log, log_path, products, faults),
+        changed=tuple(str(item.path) for item in changed),
+        touched=touched,
+        packings=packings,
     )
 
 
@@ -269,13 +272,23 @@ def _size(path: Path) -> int:
     return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
-def _signature(path: Path) -> tuple[int, ...]:
-    """Tell whether a file is still the one it was; links to it change its ctime, so that is left out."""
+def _looks(path: Path) -> tuple[int, ...]:
+    """Tell by what a file is known, the time of change last."""
     try:
         found = path.stat()
     except OSError:
         return ()
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _moved(
+    inputs: tuple[StagedInput, ...], before: list[tuple[int, ...]]
+) -> tuple[tuple[StagedInput, ...], tuple[StagedInput, ...]]:
+    """Find the inputs that are not what they were, and those of which only the time of change moved."""
+    looks = zip(inputs, before, map(_looks, (item.path for item in inputs)), strict=True)
+    moved = [(item, old, new) for item, old, new in looks if old != new]
+    changed = tuple(item for item, old, new in moved if old[:-1] != new[:-1])
+    return changed, tuple(item for item, _, _ in moved if item not in changed)
 
 
 def _collect(out: Path) -> tuple[tuple[Product, ...], tuple[str, ...]]:

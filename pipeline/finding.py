@@ -111,13 +111,7 @@ def in_stores(workshop: "Workshop", digest: str) -> Path | None:
 
 def in_store(store: Store, digest: str) -> Path | None:
     """Find an object in a store; a damaged one is none."""
-    path = store.objects.path(digest)
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return None
-    is_sound = store.remembers_object(digest, found) or store.objects.damage(digest) is None
-    return path if is_sound else None
+    return store.objects.path(digest) if store.proves(digest) else None
 
 
 def _staged(item: InputFile, asked: ActionInput, path: Path) -> StagedInput:

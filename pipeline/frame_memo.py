@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import os
+import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -43,13 +44,14 @@ class FrameMemo:
         OSError
             It cannot be looked at.
         """
+        began_ns = time.time_ns()
         status = os.stat(path)  # noqa: PTH116 - ten thousand of them
         known = self._known.get(Note.identity(status))
         if known is not None:
             return _from_text(path, known)
         found = read_frame(path)
         if not isinstance(found, Problem):  # what is wrong with a file may be cured without touching it
-            self._new.append(Note(status, _to_text(found)))
+            self._new.append(Note(status, began_ns, _to_text(found)))
         return found
 
     def remembers(self, path: Path) -> bool:

@@ -1,14 +1,16 @@
 """From a step to a job: its inputs as bytes with digests and canonical names, its parameters in full."""
 
+import os
 import re
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.engine import Engine, RecipeImage
-from pipeline.errors import PipelineError
+from pipeline.errors import FitsError, PipelineError
 from pipeline.execute import StagedInput
 from pipeline.fitsdigest import digest_file, in_short
 from pipeline.given import ECSV
@@ -21,11 +23,13 @@ from pipeline.record import Job, in_order, make_action
 from pipeline.sof import NAME
 from pipeline.unmatched import without_unmatched
 from provenance.digest import digest_file as digest_bytes_of
-from provenance.memo import Memo
+from provenance.memo import Memo, MemoEntry
 from provenance.model import OutputFile
 from provenance.store import Store
 
 _IFU = re.compile(r"-(\d\d)\.fits$")
+_TRIES = 3
+"""How often a frame is read that somebody writes to."""
 
 
 class Maker(Protocol):
@@ -99,15 +103,26 @@ class Resolver:
             known = self._recall(path)
             if known is not None:
                 return known
-            status = path.stat()
-            if path.suffix == ECSV:  # a table of text is its bytes
-                plain = digest_bytes_of(path)
-                self._store.memoize(status, plain, plain, None)
-                return Memo(plain, plain, None)
-            found = digest_file(path)
-            hdus = in_short(found.parts)
-            self._store.memoize(status, found.digest, found.data_digest, hdus)
-            return Memo(found.digest, found.data_digest, hdus)
+            for _ in range(_TRIES):
+                began_ns, status = time.time_ns(), path.stat()
+                found = _read(path)
+                if _looks(path.stat()) == _looks(status):
+                    entry = MemoEntry(status, found.digest, began_ns, found.data_digest, found.extra)
+                    self._store.memoize(entry)
+                    return found
+            raise FitsError(f"{path} changes while it is read; wait until it is whole, and run again")
+
+    def holds(self, file: StagedInput) -> bool:
+        """Tell whether an input still has the bytes that its job was made of; read only if its looks moved.
+
+        Raises
+        ------
+        FitsError, OSError
+            It cannot be read any more.
+        """
+        if file.path == self._store.objects.path(file.digest):
+            return self._store.proves(file.digest)
+        return self.digests(file.path).digest == file.digest
 
     def knows_frames(self, step: Step) -> bool:
         """Tell whether all frames of a step are remembered, so that none has to be read."""
@@ -124,7 +139,7 @@ class Resolver:
             status = path.stat()
         except OSError:
             return None
-        looks = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        looks = _looks(status)
         seen, known = self._seen.get(path, ((), None))
         if seen != looks:
             known = self._store.memo(status)
@@ -182,6 +197,18 @@ class Resolver:
         name = f"{output.tag}{f'-{ifu[1]}' if ifu else ''}_{_short(data)}.fits"
         path = self._store.objects.path(output.digest)
         return StagedInput(tag, name, path, output.digest, data, output.size)
+
+
+def _read(path: Path) -> Memo:
+    if path.suffix == ECSV:  # a table of text is its bytes
+        plain = digest_bytes_of(path)
+        return Memo(plain, plain, None)
+    found = digest_file(path)
+    return Memo(found.digest, found.data_digest, in_short(found.parts))
+
+
+def _looks(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _frame_name(tag: str, frame: Frame, data_digest: str) -> str:

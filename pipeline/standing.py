@@ -22,10 +22,9 @@ from pathlib import Path
 
 from pipeline.places import FILE, LOCK, cache_root
 from provenance.identity import this_process
+from provenance.settled import SETTLED_NS, settled_from
 
 _VERSION = 2
-_TICK_NS = 20_000_000
-"""A file changed so shortly before it was looked at may be changed again without its times telling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +101,13 @@ def keep(workspace: Path, stages: Iterable[str], standing: Standing, relied: Rel
     bool
         Whether it was kept. A disk that takes nothing more is no failure: it is a hint.
     """
-    look = _Look()
+    look = _Look(relied.beginning.at_ns)
     names = [str(path) for path in relied.files]
     try:
         files = look.at(names)
         state = _state(workspace, relied.store, relied.read, look)
-        is_settled = look.newest_ns < relied.beginning.at_ns - _TICK_NS
         is_alone = relied.beginning.is_followed_by(1, relied.store)
-        if not (is_settled and is_alone) or any("\n" in name for name in names):
+        if not (look.is_settled and is_alone) or any("\n" in name for name in names):
             return False
         head = {
             "version": _VERSION,
@@ -142,10 +140,18 @@ def _write(path: Path, head: str, names: list[str]) -> None:
 
 
 class _Look:
-    """What files look like, taken together; and the latest change to any of them."""
+    """What files look like, taken together; and whether a change to any of them would show.
 
-    def __init__(self) -> None:
-        self.newest_ns = 0
+    Parameters
+    ----------
+    since_ns : int
+        When looking began, in nanoseconds since 1970; 0 if nobody asks.
+    """
+
+    def __init__(self, since_ns: int = 0) -> None:
+        self._since_ns = since_ns
+        self.is_settled = True
+        """Whether all had been left alone for so long then that whatever came later shows in their times."""
 
     def at(self, names: Iterable[str]) -> str:
         """Return one digest of what all these files look like, links not followed.
@@ -163,16 +169,17 @@ class _Look:
 
     def _digest(self, found: Iterable[tuple[str, os.stat_result | None]]) -> str:
         hasher = hashlib.sha256()
-        newest = self.newest_ns
+        recent = self._since_ns - SETTLED_NS
         for name, s in found:
             if s is None:
                 hasher.update(f"{name}\0\n".encode("utf-8", "surrogateescape"))
                 continue
             changed = s.st_ctime_ns
-            newest = max(newest, changed, s.st_mtime_ns)
+            if self._since_ns and max(changed, s.st_mtime_ns) > recent:
+                settled_ns = max(settled_from(changed), settled_from(s.st_mtime_ns))
+                self.is_settled &= settled_ns < self._since_ns
             looks = f"{name}\0{s.st_dev} {s.st_ino} {s.st_size} {s.st_mode} {s.st_mtime_ns} {changed}\n"
             hasher.update(looks.encode("utf-8", "surrogateescape"))
-        self.newest_ns = newest
         return hasher.hexdigest()
 
 

@@ -393,11 +393,11 @@ class _Examination:
         of_bytes = sum(found.st_size for _, _, found in to_read)
         self._read = Progress(0, len(to_read), 0, of_bytes)
         sound: list[MemoEntry] = []
-        noted = time.monotonic()
+        noted, began_ns = time.monotonic(), time.time_ns()
         try:
             for digest, found, harm in _in_threads(self._store, to_read):
                 if harm is None:
-                    sound.append(MemoEntry(found, digest))
+                    sound.append(MemoEntry(found, digest, began_ns))
                 else:
                     self._damaged(DamageKind.EDITED, digest, f"object {short(digest)} {harm}")
                 files, size = self._read.files + 1, self._read.bytes + found.st_size

@@ -9,6 +9,7 @@ records.
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -108,7 +109,8 @@ class _Importing:
             for digest, member in wanted.items():
                 incoming.take(digest, self._zipped, member, keep=digest in new)
             incoming.publish()
-        store.memoize_all(MemoEntry(os.lstat(store.objects.path(digest)), digest) for digest in new)
+        at_ns = time.time_ns()
+        store.memoize_all(MemoEntry(os.lstat(store.objects.path(digest)), digest, at_ns) for digest in new)
         for key in bundle.actions:
             store.records.copy_action(key, self._paper(member_of(Part.ACTION, key)))
         statement = self._state(runs, statements, files) if runs or statements else ""

@@ -6,6 +6,7 @@ A false hit would be a scientific error, a false miss costs time; in doubt it is
 
 import os
 import stat
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -131,6 +132,7 @@ def inspect(shelves: Shelves, digest: str, size: int | None, name: str) -> str |
     is_plain = stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == READ_ONLY
     if is_plain and size in (None, found.st_size) and memo is not None and memo.digest == digest:
         return None
+    began_ns = time.time_ns()
     damage = shelves.objects.damage(digest)
     if damage is not None:
         reason = f"{what} was {'truncated' if size is not None and found.st_size < size else damage}"
@@ -142,7 +144,7 @@ def inspect(shelves: Shelves, digest: str, size: int | None, name: str) -> str |
         if stat.S_IMODE(found.st_mode) != READ_ONLY:
             _restore_mode(shelves, digest)
             found = os.lstat(path)
-        shelves.memos.try_add([MemoEntry(found, digest)])
+        shelves.memos.try_add([MemoEntry(found, digest, began_ns)])
     return None
 
 

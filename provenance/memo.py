@@ -1,21 +1,21 @@
 """What a file's bytes were when it was last read, by its inode and times: a hint that saves reading it again.
 
 A file is known by device, inode, size and times, never by its path: a path may be another file tomorrow.
-Not believed when it was written to within two seconds of being hashed, since coarse clocks hide a second
+Not believed when it was written to within two seconds of being read, since coarse clocks hide a second
 write of the same size. The change time counts, so that an edit that puts size and time back is seen; what
 moves it without an edit (a link made or removed, another mode) costs a reading, or is told by who did it.
+A file that is not the store's own is remembered only once its change time is settled too.
 """
 
 import logging
 import os
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from provenance.errors import StoreDamaged, StoreFull, StoreLocked, StoreVersion
 from provenance.index import Index
-from provenance.objects import SETTLED_NS
 from provenance.rows import Row
+from provenance.settled import SETTLED_NS, settled_from
 
 _log = logging.getLogger(__name__)
 
@@ -32,10 +32,12 @@ class Memo:
 
 @dataclass(frozen=True, slots=True)
 class MemoEntry:
-    """A file as it was when it was hashed, and what came out."""
+    """A file as it was before it was hashed, and what came out."""
 
     stat: os.stat_result
     digest: str
+    read_at_ns: int
+    """When reading began, or later if nobody else can write to it; nanoseconds since 1970."""
     data_digest: str | None = None
     extra: str | None = None
 
@@ -46,6 +48,8 @@ class Note:
 
     stat: os.stat_result
     """Of before it was read."""
+    read_at_ns: int
+    """When reading began, in nanoseconds since 1970."""
     body: str
     """Whatever the reader wants to know again without reading; opaque here."""
 
@@ -79,22 +83,20 @@ class Memos:
                 return Memo(digest, data_digest, extra)
         return None
 
-    def add(self, entries: Iterable[MemoEntry], hashed_at_ns: int | None = None) -> None:
+    def add(self, entries: Iterable[MemoEntry]) -> None:
         """Remember files, in one transaction.
 
         Parameters
         ----------
         entries : iterable of MemoEntry
             What was hashed.
-        hashed_at_ns : int, optional
-            When reading began, in nanoseconds since 1970; now if left out.
 
         Raises
         ------
         StoreDamaged, StoreFull, StoreLocked
             The database cannot be written.
         """
-        if rows := memo_rows(entries, hashed_at_ns):
+        if rows := memo_rows(entries):
             self._index.insert(rows)
 
     def notes(self, reader: str) -> dict[tuple[int, ...], str]:
@@ -108,29 +110,42 @@ class Memos:
 
     def take_notes(self, reader: str, notes: Iterable[Note]) -> None:
         """Keep notes of a reader if the database takes them."""
-        at = time.time_ns()
+        sql = "INSERT OR REPLACE INTO note VALUES (?,?,?,?,?,?,?,?)"
         rows: list[Row] = [
-            ("INSERT OR REPLACE INTO note VALUES (?,?,?,?,?,?,?,?)", (*_identity(n.stat), at, reader, n.body))
+            (sql, (*_identity(n.stat), n.read_at_ns, reader, n.body))
             for n in notes
+            if is_settled(n.stat, n.read_at_ns)
         ]
         try:
             self._index.insert(rows)
         except (StoreDamaged, StoreFull, StoreLocked, StoreVersion) as error:
             _log.debug("nothing noted: %s", error.message)
 
-    def try_add(self, entries: Iterable[MemoEntry], hashed_at_ns: int | None = None) -> None:
+    def try_add(self, entries: Iterable[MemoEntry]) -> None:
         """Remember files if the database takes it: a hint that cannot be written down is no failure."""
         try:
-            self.add(entries, hashed_at_ns)
+            self.add(entries)
         except (StoreDamaged, StoreFull, StoreLocked, StoreVersion) as error:
             _log.debug("nothing remembered: %s", error.message)
 
 
-def memo_rows(entries: Iterable[MemoEntry], hashed_at_ns: int | None = None) -> list[Row]:
+def is_settled(stat: os.stat_result, read_at_ns: int) -> bool:
+    """Tell whether whatever changed a file after it was looked at must show in its times.
+
+    Parameters
+    ----------
+    stat : os.stat_result
+        Of before it was read.
+    read_at_ns : int
+        When reading began, in nanoseconds since 1970.
+    """
+    return read_at_ns >= max(stat.st_mtime_ns + SETTLED_NS, settled_from(stat.st_ctime_ns))
+
+
+def memo_rows(entries: Iterable[MemoEntry]) -> list[Row]:
     """Give the rows that remember files; see `Memos.add`."""
-    at = time.time_ns() if hashed_at_ns is None else hashed_at_ns
     sql = "INSERT OR REPLACE INTO stat_memo VALUES (?,?,?,?,?,?,?,?,?)"
-    return [(sql, (*_identity(e.stat), at, e.digest, e.data_digest, e.extra)) for e in entries]
+    return [(sql, (*_identity(e.stat), e.read_at_ns, e.digest, e.data_digest, e.extra)) for e in entries]
 
 
 def _identity(stat: os.stat_result) -> tuple[int, ...]:

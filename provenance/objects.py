@@ -25,9 +25,7 @@ from provenance.files import (
     write_all,
     writing_to,
 )
-
-SETTLED_NS = 2_000_000_000
-"""A file that was written to so recently may be written to again without its times telling."""
+from provenance.settled import SETTLED_NS
 
 
 @dataclass(frozen=True, slots=True)

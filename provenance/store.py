@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
@@ -49,7 +50,7 @@ from provenance.imports import (
 from provenance.index import Index, database_path, filesystem_of
 from provenance.layout import StoreCard, read_card, write_layout
 from provenance.lookup import Lookup, Shelves, look_up, look_up_accepted
-from provenance.memo import Memo, MemoEntry, Memos, Note, memo_rows
+from provenance.memo import Memo, MemoEntry, Memos, Note, is_settled, memo_rows
 from provenance.model import Action, Invocation, Purpose, Run, Statement
 from provenance.objects import Objects
 from provenance.pins import PINNED, UNPINNED, Pin, Pinned, Unpinned, pins
@@ -261,7 +262,8 @@ class Store:
     def index_run(self, action: Action, run: Run, record_digest: str) -> None:
         """Put a recorded run into the index, and remember its objects, in one transaction."""
         found = ((digest, self.objects.fresh(digest)) for digest, _ in run.artifacts)
-        memos = memo_rows(MemoEntry(stat, digest) for digest, stat in found if stat is not None)
+        at_ns = time.time_ns()
+        memos = memo_rows(MemoEntry(stat, digest, at_ns) for digest, stat in found if stat is not None)
         self._index.insert_many((*recorded_rows(action, run, record_digest), *memos))
 
     def statement(self, kind: str, body: object) -> Statement:
@@ -422,24 +424,15 @@ class Store:
         """Return what is remembered of a file that looks like this."""
         return self._memos.find(stat)
 
-    def memoize(
-        self, stat: os.stat_result, digest: str, data_digest: str | None = None, extra: str | None = None
-    ) -> None:
-        """Remember what a file held; `stat` is of before it was read."""
-        self.memoize_all([MemoEntry(stat, digest, data_digest, extra)])
+    def memoize(self, entry: MemoEntry) -> None:
+        """Remember what a file of somebody else's held, unless a change might not show in its times."""
+        if is_settled(entry.stat, entry.read_at_ns):
+            self.memoize_all([entry])
 
-    def memoize_all(self, entries: Iterable[MemoEntry], hashed_at_ns: int | None = None) -> None:
-        """Remember what many files held, in one transaction.
-
-        Parameters
-        ----------
-        entries : iterable of MemoEntry
-            The files, each with its status from before it was read.
-        hashed_at_ns : int, optional
-            When reading began; now if left out.
-        """
+    def memoize_all(self, entries: Iterable[MemoEntry]) -> None:
+        """Remember what files of the store's own held, in one transaction."""
         if self._index.writable:
-            self._memos.try_add(entries, hashed_at_ns)
+            self._memos.try_add(entries)
 
     def notes(self, reader: str) -> dict[tuple[int, ...], str]:
         """Return what a reader noted of files, by `Note.identity` of their status."""
@@ -454,6 +447,14 @@ class Store:
         """Tell whether an object's file looks as it did when its bytes were last proven."""
         memo = self._memos.find(stat)
         return memo is not None and memo.digest == digest
+
+    def proves(self, digest: str) -> bool:
+        """Tell whether an object is there and sound; it is read unless it is remembered."""
+        try:
+            found = os.lstat(self.objects.path(digest))
+        except FileNotFoundError:
+            return False
+        return self.remembers_object(digest, found) or self.objects.damage(digest) is None
 
     @contextmanager
     def linking(self, run: Run) -> Iterator[None]:
@@ -472,7 +473,7 @@ class Store:
             with suppress(FileNotFoundError):
                 found = os.lstat(self.objects.path(digest))
                 if proven is not None and _differ_in_change_time_alone(proven, found):
-                    moved.append(MemoEntry(found, digest))
+                    moved.append(MemoEntry(found, digest, time.time_ns()))
             self.objects.forget_fresh(digest)
         self.memoize_all(moved)
 

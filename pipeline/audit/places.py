@@ -6,6 +6,7 @@ store can prove.
 
 import contextlib
 import re
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,7 @@ from pipeline.audit.facts import EMPTY_MD5
 from pipeline.errors import FitsError
 from pipeline.fitsdigest import digest_file
 from pipeline.scan import SUFFIXES, list_files
+from provenance.memo import MemoEntry
 from provenance.model import Run
 from provenance.queries import KnownFile
 from provenance.store import Store
@@ -170,6 +172,7 @@ class Places:
         return Candidate(item.path, item.by, item.against, digest, data, run, item.is_product)
 
     def _digests(self, path: Path) -> tuple[str | None, str | None]:
+        began_ns = time.time_ns()
         try:
             status = path.stat()
             known = self.store.memo(status) if self.store is not None else None
@@ -179,7 +182,7 @@ class Places:
         except (OSError, FitsError):
             return None, None
         if self.store is not None:
-            self.store.memoize(status, found.digest, found.data_digest)
+            self.store.memoize(MemoEntry(status, found.digest, began_ns, found.data_digest))
         return found.digest, found.data_digest
 
     # In the store

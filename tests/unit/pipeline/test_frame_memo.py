@@ -22,6 +22,7 @@ def old_frame(folder: Path, tag: str = "BIAS") -> Path:
     folder.mkdir(exist_ok=True)
     path = write_raw(folder, tag, 60000.0)
     os.utime(path, (time.time() - 60, time.time() - 60))
+    time.sleep(0.03)  # its time of change settles
     return path
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -23,8 +23,10 @@ from pipeline.errors import (
 )
 from pipeline.events import Did
 from pipeline.forecast import LASTING, Outcome
-from pipeline.model import Stage
+from pipeline.model import Stage, Step
+from pipeline.record import Job
 from pipeline.reduce import Reduction
+from pipeline.resolve import Maker, Resolver
 from pipeline.stages import stage_of, stretch
 from pipeline.summary import Made
 from provenance.digest import digest_bytes
@@ -886,6 +888,94 @@ def test_a_frame_that_changes_while_its_step_waits_its_turn_is_read_anew(workspa
     read = [{item.digest for item in run.inputs} for run in runs]
     assert [digest_bytes(contents[1]) in digests for digests in read] == [False, True]
     assert runs[0].status is Status.INPUT_CHANGED
+
+
+def edit_and_put_back(path: Path) -> None:
+    """Exchange a byte in place, and put size, mode and time back: the time of change alone tells."""
+    before = path.stat()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:
+        path.chmod(0o644)
+        content = bytearray(path.read_bytes())
+        content[-2880] ^= 1
+        path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        path.chmod(before.st_mode)
+
+
+def between_lookup_and_run(recipe: str, act: Callable[[], None], patch: pytest.MonkeyPatch) -> None:
+    """Do something once a step of a recipe was looked up, before it runs."""
+    make, todo = Resolver.job, [act]
+
+    def job(self: Resolver, step: Step, runs: Mapping[str, Maker]) -> Job:
+        made = make(self, step, runs)
+        if todo and step.recipe == recipe:
+            todo.pop()()
+        return made
+
+    patch.setattr(Resolver, "job", job)
+
+
+@pytest.mark.parametrize("is_remembered", [False, True], ids=["new", "remembered"])
+def test_a_frame_that_changes_between_its_lookup_and_its_recipe_is_not_taken_for_what_it_was(
+    narrow: Workspace, monkeypatch: pytest.MonkeyPatch, is_remembered: bool
+) -> None:
+    """Promise 3: else the outcome would be known under the digest of a frame that it was not made from."""
+    frame = narrow.raw("BIAS")[0]
+    if is_remembered:
+        os.utime(frame, (1e9, 1e9))
+        time.sleep(0.03)
+    between_lookup_and_run("muse_bias", lambda: edit_and_put_back(frame), monkeypatch)
+
+    first = narrow.run(Stage.BIAS).events[0].run
+    again = narrow.run(Stage.BIAS)
+
+    assert first is not None and (first.status, first.exit_status) == (Status.INPUT_CHANGED, None)
+    assert "changed since it was looked up; run again" in str(first.reason)
+    assert again.ran == 1
+    assert again.events[0].run is not None
+    assert digest_bytes(frame.read_bytes()) in {item.digest for item in again.events[0].run.inputs}
+
+
+def test_a_product_edited_between_its_lookup_and_its_use_is_not_used(
+    narrow: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promises 3 and 4: else what is made from it would be known as made from what it was."""
+    product = narrow.object_of(narrow.run(Stage.BIAS).products[0])
+    whole = product.read_bytes()
+    between_lookup_and_run("muse_flat", lambda: edit_and_put_back(product), monkeypatch)
+
+    first = narrow.run(Stage.FLAT)
+    again = narrow.run(Stage.BIAS, Stage.FLAT)
+
+    assert [event.run and event.run.status for event in first.events] == [Status.INPUT_CHANGED]
+    assert [(event.step.stage, event.did) for event in again.events] == [
+        (Stage.BIAS, Did.RAN),
+        (Stage.FLAT, Did.RAN),
+    ]
+    assert product.read_bytes() == whole
+
+
+def test_a_frame_edited_while_its_recipe_runs_is_seen_with_its_time_put_back(narrow: Workspace) -> None:
+    """Promise 3."""
+    frame = narrow.raw("BIAS")[0]
+    narrow.engine.on_run = lambda seen: edit_and_put_back(frame)
+
+    run = narrow.run(Stage.BIAS).events[0].run
+
+    assert run is not None and (run.status, run.outputs) == (Status.INPUT_CHANGED, ())
+
+
+def test_a_link_made_while_a_recipe_runs_is_no_change(narrow: Workspace, tmp_path: Path) -> None:
+    """A backup that links, or somebody who write-protects frames, moves the time of change too."""
+    frame = narrow.raw("BIAS")[0]
+
+    def link(seen: Seen) -> None:
+        (tmp_path / "backup.fits").hardlink_to(frame)
+        frame.chmod(0o444)
+
+    narrow.engine.on_run = link
+
+    assert narrow.run(Stage.BIAS).ran == 1
 
 
 def test_one_who_waits_for_another_can_be_stopped(narrow: Workspace) -> None:

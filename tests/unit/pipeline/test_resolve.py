@@ -1,6 +1,9 @@
 """Steps with bytes: canonical names and digests, read once."""
 
+import os
+import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -8,12 +11,13 @@ from builders import write_raw, write_static
 from fakes import FakeEngine, Workspace
 
 from pipeline.errors import Exit, FitsError, PipelineError
-from pipeline.fitsdigest import digest_file, in_short
+from pipeline.fitsdigest import FileDigest, digest_file, in_short
 from pipeline.fitsfile import read_hdus
 from pipeline.model import FrameInput, ProductInput, Stage
 from pipeline.reduce import Reduction
 from pipeline.resolve import Resolver
 from provenance.memo import Memo
+from tests.disks import coarse_disk_at
 
 
 @pytest.fixture
@@ -80,13 +84,22 @@ def test_a_product_made_more_than_once_cannot_play_one_part(narrow: Workspace) -
     assert caught.value.message == "align:1001 made 2 SOURCE_LIST where OFFSET_LIST needs one"
 
 
-def test_a_file_is_read_once_and_again_when_it_changed(resolver: Resolver, tmp_path: Path) -> None:
-    import os
-    import time
-
-    path = write_static(tmp_path, "EXTINCT_TABLE")
+def old_table(folder: Path) -> Path:
+    """Write a file that looks as if it had been left alone: one just written is read again."""
+    path = write_static(folder, "EXTINCT_TABLE")
     long_ago = time.time() - 3600
-    os.utime(path, (long_ago, long_ago))  # settled: a file just written is read again
+    os.utime(path, (long_ago, long_ago))
+    time.sleep(0.03)
+    return path
+
+
+def edit(path: Path, byte: int) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([byte]))
+
+
+def test_a_file_is_read_once_and_again_when_it_changed(resolver: Resolver, tmp_path: Path) -> None:
+    path = old_table(tmp_path)
     first = resolver.digests(path)
     content = path.read_bytes()
 
@@ -95,6 +108,62 @@ def test_a_file_is_read_once_and_again_when_it_changed(resolver: Resolver, tmp_p
     assert resolver.digests(path) == first
     path.write_bytes(content[:-2880] + b"\x01" * 2880)
     assert resolver.digests(path).digest != first.digest
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_read_again(
+    resolver: Resolver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 3."""
+    path = old_table(tmp_path)
+    edits = [1]
+
+    def read_and_edit(path: Path) -> FileDigest:
+        found = digest_file(path)
+        if edits:
+            edit(path, edits.pop())
+        return found
+
+    monkeypatch.setattr("pipeline.resolve.digest_file", read_and_edit)
+
+    assert resolver.digests(path).digest == digest_file(path).digest
+
+
+def test_a_file_that_never_rests_is_not_taken(
+    resolver: Resolver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 3: a download that goes on."""
+    path, edits = old_table(tmp_path), count(1)
+
+    def read_and_edit(path: Path) -> FileDigest:
+        found = digest_file(path)
+        edit(path, next(edits))
+        return found
+
+    monkeypatch.setattr("pipeline.resolve.digest_file", read_and_edit)
+
+    with pytest.raises(FitsError, match="changes while it is read; wait until it is whole, and run again"):
+        resolver.digests(path)
+
+
+def test_a_write_that_a_coarse_clock_hides_is_seen_the_next_time(
+    resolver: Resolver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 3: a disk that counts seconds, a second write within one, and reading that takes two."""
+
+    def read_slowly(path: Path) -> FileDigest:
+        began, found = time.time(), digest_file(path)
+        edit(path, 1)
+        time.sleep(max(0.0, began + 2.05 - time.time()))
+        return found
+
+    with coarse_disk_at(tmp_path / "disk") as disk, monkeypatch.context() as patch:
+        time.sleep(1 - time.time() % 1)
+        path = write_static(disk, "EXTINCT_TABLE")
+        patch.setattr("pipeline.resolve.digest_file", read_slowly)
+        first = resolver.digests(path)
+        patch.undo()
+
+        assert resolver.digests(path).digest == digest_file(path).digest != first.digest
 
 
 def test_a_frame_that_broke_since_it_was_scanned_is_said(reduction: Reduction, narrow: Workspace) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.standing import Beginning, Relied, Standing, keep, recall
 from provenance.identity import this_process
+from tests.disks import coarse_disk_at
 
 STAGES = ("bias", "flat")
 FOUND = Standing(12, ("dataset 1 has one exposure",))
@@ -168,6 +169,17 @@ def test_a_copied_workspace_has_no_standing(place: Place, tmp_path: Path) -> Non
     shutil.copytree(place.root, tmp_path / "copy")
 
     assert recall(tmp_path / "copy", STAGES) is None
+
+
+def test_on_a_disk_that_counts_seconds_what_changed_within_two_is_not_kept(
+    place: Place, tmp_path: Path
+) -> None:
+    """Promise 4: settings written again within the same second, in place and as long, look the same."""
+    with coarse_disk_at(tmp_path / "disk") as disk:
+        old = Place(disk / "old")
+        time.sleep(2.1)
+        new = Place(disk / "new")
+        assert (new.keep(), old.keep()) == (False, True)
 
 
 def test_what_changed_while_it_was_looked_at_is_not_kept(place: Place) -> None:

@@ -11,8 +11,14 @@ from stored import an_action, commit, move_change_time
 
 from provenance.memo import Memo, MemoEntry
 from provenance.store import Store
+from tests.disks import coarse_disk_at
 
 SECOND = 1_000_000_000
+
+
+def remember(store: Store, found: os.stat_result, digest: str = "sha256:a", *more: str) -> None:
+    """Remember a file as if it had been left alone for a second."""
+    store.memoize(MemoEntry(found, digest, time.time_ns() + SECOND, *more))
 
 
 def old_file(path: Path, content: bytes = b"content", age_s: float = 60) -> os.stat_result:
@@ -24,7 +30,7 @@ def old_file(path: Path, content: bytes = b"content", age_s: float = 60) -> os.s
 
 def test_what_was_remembered_is_given_back(store: Store, tmp_path: Path) -> None:
     found = old_file(tmp_path / "raw")
-    store.memoize(found, "sha256:a", "fits1:b", '{"DPR": "BIAS"}')
+    remember(store, found, "sha256:a", "fits1:b", '{"DPR": "BIAS"}')
 
     assert store.memo(found) == Memo("sha256:a", "fits1:b", '{"DPR": "BIAS"}')
 
@@ -38,15 +44,15 @@ def test_a_file_changed_within_two_seconds_of_being_hashed_is_not_believed(
     store: Store, tmp_path: Path, age_s: float
 ) -> None:
     found = old_file(tmp_path / "raw", age_s=age_s)
-    store.memoize(found, "sha256:a")
+    store.memoize_all([MemoEntry(found, "sha256:a", time.time_ns())])
 
     assert store.memo(found) is None
 
 
 def test_a_fresh_file_is_believed_once_it_was_hashed_again_later(store: Store, tmp_path: Path) -> None:
     found = old_file(tmp_path / "raw", age_s=0)
-    store.memoize(found, "sha256:a")
-    store.memoize_all([MemoEntry(found, "sha256:a")], hashed_at_ns=found.st_mtime_ns + 2 * SECOND)
+    store.memoize_all([MemoEntry(found, "sha256:a", time.time_ns())])
+    store.memoize_all([MemoEntry(found, "sha256:a", found.st_mtime_ns + 2 * SECOND)])
 
     assert store.memo(found) == Memo("sha256:a", None, None)
 
@@ -54,7 +60,7 @@ def test_a_fresh_file_is_believed_once_it_was_hashed_again_later(store: Store, t
 def test_a_write_of_the_same_size_with_its_time_put_back_is_seen(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "raw"
     found = old_file(path, b"content")
-    store.memoize(found, "sha256:a")
+    remember(store, found)
     path.write_bytes(b"CONTENT")
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
@@ -65,7 +71,7 @@ def test_a_write_of_the_same_size_with_its_time_put_back_is_seen(store: Store, t
 def test_another_file_at_the_same_path_is_another_file(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "raw"
     found = old_file(path)
-    store.memoize(found, "sha256:a")
+    remember(store, found)
     other = old_file(tmp_path / "other")
     (tmp_path / "other").replace(path)
 
@@ -77,12 +83,57 @@ def test_a_file_that_was_only_renamed_is_known(store: Store, tmp_path: Path) -> 
     """Promise 2: on file systems where a rename leaves the change time alone, and by hashing elsewhere."""
     path = tmp_path / "raw"
     found = old_file(path)
-    store.memoize(found, "sha256:a")
+    remember(store, found)
     path.rename(tmp_path / "moved")
     moved = (tmp_path / "moved").stat()
 
     expected = Memo("sha256:a", None, None) if moved.st_ctime_ns == found.st_ctime_ns else None
     assert store.memo(moved) == expected
+
+
+@pytest.mark.parametrize(("after_ns", "is_believed"), [(0, False), (19_000_000, False), (20_000_000, True)])
+def test_a_file_of_somebody_else_is_remembered_once_its_change_time_is_settled(
+    store: Store, tmp_path: Path, after_ns: int, is_believed: bool
+) -> None:
+    """Promise 3: within a tick of the kernel's clock an edit with size and time put back leaves no trace."""
+    found = with_change_time(old_file(tmp_path / "raw"), 1_700_000_000_123_456_789)
+    store.memoize(MemoEntry(found, "sha256:a", found.st_ctime_ns + after_ns))
+
+    assert (store.memo(found) is not None) == is_believed
+
+
+@pytest.mark.parametrize(
+    ("after_ns", "is_believed"), [(0, False), (1_999_999_999, False), (2 * SECOND, True)]
+)
+def test_a_change_time_in_whole_seconds_is_settled_two_seconds_later(
+    store: Store, tmp_path: Path, after_ns: int, is_believed: bool
+) -> None:
+    found = with_change_time(old_file(tmp_path / "raw"), 1_700_000_000 * SECOND)
+    store.memoize(MemoEntry(found, "sha256:a", found.st_ctime_ns + after_ns))
+
+    assert (store.memo(found) is not None) == is_believed
+
+
+def with_change_time(found: os.stat_result, ctime_ns: int) -> os.stat_result:
+    times = {"st_mtime_ns": ctime_ns - 60 * SECOND, "st_ctime_ns": ctime_ns}
+    return os.stat_result(tuple(found), times)
+
+
+def test_two_writes_within_a_second_are_told_apart_on_a_disk_that_counts_seconds(
+    store: Store, tmp_path: Path
+) -> None:
+    """Promise 3, on a real disk of that kind."""
+    with coarse_disk_at(tmp_path / "disk") as disk:
+        path = disk / "raw"
+        while True:
+            path.write_bytes(b"content")
+            began_ns, found = time.time_ns(), path.stat()
+            path.write_bytes(b"CONTENT")
+            if path.stat() == found:
+                break  # written twice within the same second: nothing tells them apart
+        store.memoize(MemoEntry(found, "sha256:of what was read first", began_ns))
+
+        assert store.memo(path.stat()) is None
 
 
 def test_linking_an_object_does_not_make_the_memo_forget_it(store: Store, tmp_path: Path) -> None:
@@ -123,7 +174,9 @@ def test_an_object_edited_with_size_and_time_put_back_is_seen(store: Store, tmp_
 
 def test_many_files_are_remembered_in_one_transaction(store: Store, tmp_path: Path) -> None:
     found = [old_file(tmp_path / f"raw{number}") for number in range(50)]
-    store.memoize_all(MemoEntry(stat, f"sha256:{number}") for number, stat in enumerate(found))
+    store.memoize_all(
+        MemoEntry(stat, f"sha256:{number}", time.time_ns()) for number, stat in enumerate(found)
+    )
 
     assert [store.memo(stat) for stat in found] == [Memo(f"sha256:{n}", None, None) for n in range(50)]
 
@@ -140,7 +193,7 @@ def test_any_numbers_a_file_system_gives_are_taken(
 ) -> None:
     found = stat_of(inode, device, size, mtime)
     with Store.open(tmp_path_factory.getbasetemp() / "memo-store", create=True) as store:
-        store.memoize_all([MemoEntry(found, "sha256:a")], hashed_at_ns=mtime + age)
+        store.memoize_all([MemoEntry(found, "sha256:a", mtime + age)])
 
         assert (store.memo(found) is not None) == (age >= 2 * SECOND)
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from provenance.errors import (
     UnknownReference,
 )
 from provenance.layout import read_card
+from provenance.memo import MemoEntry
 from provenance.model import ExpectedOutput, InputFile, Invocation, Purpose, Status, StepOutcome
 from provenance.store import Store, _open_index
 
@@ -288,7 +290,7 @@ def test_a_store_that_may_not_be_written_to_is_read_without_a_trace(store: Store
     with reading_only(store) as reader:
         assert reader.lookup(run.action).run == run
         assert reader.runs() == (run,)
-        reader.memoize(Path(__file__).stat(), "sha256:a")
+        reader.memoize(MemoEntry(Path(__file__).stat(), "sha256:a", time.time_ns()))
     assert sorted(store.path.rglob("*")) == before
 
 
