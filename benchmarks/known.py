@@ -62,7 +62,7 @@ def make_known(root: Path) -> Plan:
             store.discard_work(id_)
             products = tuple((o.tag, o.name, store.objects.path(o.digest)) for o in run.outputs)
             with store.linking(run):
-                publish(settings.products, step, products, settings.table.clio.link)
+                publish(settings.products, step, products, settings.table.clio.link, store)
             runs[step.id] = run
     return plan
 

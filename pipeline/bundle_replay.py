@@ -8,7 +8,6 @@ import json
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,11 +22,9 @@ from pipeline.image import ImageLibrary
 from pipeline.own.table import is_own
 from pipeline.replay import Link, chain
 from provenance.bundle_layout import DESCRIPTION, BundledFrame, Description
-from provenance.digest import digest_file
 from provenance.documents import from_document
 from provenance.errors import ProvenanceError
 from provenance.importing import Import, import_bundle
-from provenance.memo import MemoEntry
 from provenance.model import InputFile, Run
 from provenance.store import Store
 
@@ -104,7 +101,7 @@ def opened_bundle(
                 library=library or ImageLibrary(),
                 engine=DeferredEngine(lambda: _open_engine(engine) if isinstance(engine, str) else engine),
                 folders=folders,
-                digest=lambda file: _digest(store, file),
+                digest=store.digest_of,
                 cancel=threading.Event(),
             )
             yield Opened(imported, workshop, chain(store, runs, closure=True))
@@ -218,18 +215,6 @@ def _is_here(library: ImageLibrary, digest: str) -> bool:
 
 def _platform(description: Description, digest: str) -> str:
     return next((image.platform for image in description.images if image.config == digest), "")
-
-
-def _digest(store: Store, file: Path) -> str:
-    """Give the digest of a file, read only if nothing is remembered of it."""
-    began_ns = time.time_ns()
-    status = file.stat()
-    known = store.memo(status)
-    if known is not None:
-        return known.digest
-    digest = digest_file(file)
-    store.memoize(MemoEntry(status, digest, began_ns))
-    return digest
 
 
 def _below(folder: Path | None) -> Path:

@@ -11,7 +11,8 @@ from pathlib import Path
 from pipeline.model import Chip, Frame, Problem
 from pipeline.scan import read_frame
 from pipeline.tags import Kind
-from provenance.memo import Note
+from provenance.memo import Note, identity
+from provenance.settled import has_writer
 from provenance.store import Store
 
 _SOURCES = (
@@ -46,17 +47,18 @@ class FrameMemo:
         """
         began_ns = time.time_ns()
         status = os.stat(path)  # noqa: PTH116 - ten thousand of them
-        known = self._known.get(Note.identity(status))
+        known = self._known.get(identity(status))
         if known is not None:
             return _from_text(path, known)
         found = read_frame(path)
-        if not isinstance(found, Problem):  # what is wrong with a file may be cured without touching it
+        # What is wrong with a file may be cured without touching it; who has it open writes unseen.
+        if not isinstance(found, Problem) and not has_writer(path):
             self._new.append(Note(status, began_ns, _to_text(found)))
         return found
 
     def remembers(self, path: Path) -> bool:
         """Tell whether a file need not be read."""
-        return Note.identity(path.stat()) in self._known
+        return identity(path.stat()) in self._known
 
     def save(self) -> None:
         """Remember what was read."""

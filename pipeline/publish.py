@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pipeline.errors import FileRefused
 from pipeline.model import Step
@@ -40,7 +41,19 @@ def folder(root: Path, step: Step) -> Path:
     return root / f"{_safe(step.target)}/{step.stage}/{shown}"
 
 
-def publish(root: Path, step: Step, products: tuple[tuple[str, str, Path], ...], link: str) -> None:
+class Copies(Protocol):
+    """Knows which files are copies of artifacts, though anybody may write to them; a store does."""
+
+    def is_copy(self, path: Path, digest: str) -> bool:
+        """Tell whether a file is a copy of an artifact."""
+
+    def note_copy(self, path: Path, digest: str) -> None:
+        """Take down that a file was made one a moment ago."""
+
+
+def publish(
+    root: Path, step: Step, products: tuple[tuple[str, str, Path], ...], link: str, copies: Copies
+) -> None:
     """Show the products of a step under readable names.
 
     Parameters
@@ -53,6 +66,8 @@ def publish(root: Path, step: Step, products: tuple[tuple[str, str, Path], ...],
         What the recipe called each, and where its bytes lie.
     link : str
         `auto`, `reflink`, `hardlink`, `symlink` or `copy`.
+    copies : Copies
+        Tells whether what lies under a name is still a copy of the artifact.
 
     Notes
     -----
@@ -71,9 +86,8 @@ def publish(root: Path, step: Step, products: tuple[tuple[str, str, Path], ...],
         raise FileRefused(place, error) from error
     for _, name, artifact in products:
         path = place / name
-        if not _shows(path, artifact):
-            with replacing(path) as aside:
-                _link(artifact, aside, link)
+        if not _shows(path, artifact, copies):
+            _show(path, artifact, link, copies)
     _remove_others(place, step, frozenset(name for _, name, _ in products))
 
 
@@ -94,7 +108,7 @@ def _remove_others(place: Path, step: Step, ours: frozenset[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def show(path: Path, artifact: Path, link: str) -> bool:
+def show(path: Path, artifact: Path, link: str, copies: Copies) -> bool:
     """Show one artifact under a name that it had, unless that shows something else by now.
 
     Returns
@@ -112,9 +126,15 @@ def show(path: Path, artifact: Path, link: str) -> bool:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileRefused(path, error) from error
-        with replacing(path) as aside:
-            _link(artifact, aside, link)
-    return _shows(path, artifact)
+        _show(path, artifact, link, copies)
+    return _shows(path, artifact, copies)
+
+
+def _show(path: Path, artifact: Path, link: str, copies: Copies) -> None:
+    with replacing(path) as aside:
+        is_copy = _link(artifact, aside, link)
+    if is_copy:
+        copies.note_copy(path, _digest(artifact))
 
 
 def _is_of_one_ifu(step: Step) -> bool:
@@ -125,18 +145,24 @@ def _safe(name: str) -> str:
     return re.sub(r"[^\w.+:-]|^\.+", "_", name) or "_"
 
 
-def _shows(path: Path, artifact: Path) -> bool:
-    """Tell whether a name shows an artifact: the same file, or a copy as old and as long."""
+def _shows(path: Path, artifact: Path, copies: Copies) -> bool:
+    """Tell whether a name shows an artifact: the same file, or a copy as old and as long, and as good."""
     try:
         found, wanted = path.stat(), artifact.stat()
+        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+            return True
+        looks_alike = (found.st_size, found.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns)
+        return looks_alike and copies.is_copy(path, _digest(artifact))
     except OSError:
         return False
-    if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
-        return True
-    return (found.st_size, found.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns)
 
 
-def _link(artifact: Path, path: Path, how: str) -> None:
+def _digest(artifact: Path) -> str:
+    return f"sha256:{artifact.name}"
+
+
+def _link(artifact: Path, path: Path, how: str) -> bool:
+    """Make a file show an artifact; gives whether it is a copy, with a life of its own."""
     ways: dict[str, Callable[[Path, Path], None]] = {
         "reflink": _reflink,
         "hardlink": _hardlink,
@@ -145,14 +171,15 @@ def _link(artifact: Path, path: Path, how: str) -> None:
     }
     if how != "auto":
         ways[how](artifact, path)
-        return
+        return how in ("reflink", "copy")
     for way in (_reflink, _hardlink, _symlink):
         try:
             way(artifact, path)
-            return
+            return way is _reflink
         except OSError:
             path.unlink(missing_ok=True)
     _copy(artifact, path)
+    return True
 
 
 _without_reflinks: set[int] = set()

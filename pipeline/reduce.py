@@ -173,6 +173,8 @@ class Reduction(Opened):
         """
         if summary.ran or summary.failed or summary.blocked or not self._is_as_configured:
             return None
+        if self.resolver.has_restless:
+            return None
         files = [made.path for made in summary.products]
         for run in summary.believed:
             files.append(self.store.records.record_path(run.action, run.run))

@@ -1,9 +1,7 @@
 """From a step to a job: its inputs as bytes with digests and canonical names, its parameters in full."""
 
-import os
 import re
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,13 +21,12 @@ from pipeline.record import Job, in_order, make_action
 from pipeline.sof import NAME
 from pipeline.unmatched import without_unmatched
 from provenance.digest import digest_file as digest_bytes_of
-from provenance.memo import Memo, MemoEntry
+from provenance.errors import FileChanged
+from provenance.memo import Memo, identity
 from provenance.model import OutputFile
 from provenance.store import Store
 
 _IFU = re.compile(r"-(\d\d)\.fits$")
-_TRIES = 3
-"""How often a frame is read that somebody writes to."""
 
 
 class Maker(Protocol):
@@ -68,6 +65,8 @@ class Resolver:
         self._image = image
         self._engine = engine
         self.numerics = numerics
+        self.has_restless = False
+        """Whether a frame was read that is not remembered: a change to it might not show."""
         self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
         self._survey = threading.Lock()
         self._effective: dict[tuple[str, tuple[tuple[str, str], ...]], Effective] = {}
@@ -103,14 +102,12 @@ class Resolver:
             known = self._recall(path)
             if known is not None:
                 return known
-            for _ in range(_TRIES):
-                began_ns, status = time.time_ns(), path.stat()
-                found = _read(path)
-                if _looks(path.stat()) == _looks(status):
-                    entry = MemoEntry(status, found.digest, began_ns, found.data_digest, found.extra)
-                    self._store.memoize(entry)
-                    return found
-            raise FitsError(f"{path} changes while it is read; wait until it is whole, and run again")
+            try:
+                found = self._store.read_file(path, _read)
+                self.has_restless |= self._store.memo(path.stat()) is None
+                return found
+            except FileChanged as error:
+                raise FitsError(f"{error.message}; wait until it is whole, and run again") from error
 
     def holds(self, file: StagedInput) -> bool:
         """Tell whether an input still has the bytes that its job was made of; read only if its looks moved.
@@ -139,7 +136,7 @@ class Resolver:
             status = path.stat()
         except OSError:
             return None
-        looks = _looks(status)
+        looks = identity(status)
         seen, known = self._seen.get(path, ((), None))
         if seen != looks:
             known = self._store.memo(status)
@@ -205,10 +202,6 @@ def _read(path: Path) -> Memo:
         return Memo(plain, plain, None)
     found = digest_file(path)
     return Memo(found.digest, found.data_digest, in_short(found.parts))
-
-
-def _looks(status: os.stat_result) -> tuple[int, ...]:
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _frame_name(tag: str, frame: Frame, data_digest: str) -> str:

@@ -145,4 +145,4 @@ class Restorer:
         artifact = self._store.objects.path(digest)
         with self._store.linking(run):
             paths = [self._products / name for name in item.links]
-            return tuple(path for path in paths if show(path, artifact, self._link))
+            return tuple(path for path in paths if show(path, artifact, self._link, self._store))

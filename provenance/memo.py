@@ -53,11 +53,6 @@ class Note:
     body: str
     """Whatever the reader wants to know again without reading; opaque here."""
 
-    @staticmethod
-    def identity(stat: os.stat_result) -> tuple[int, ...]:
-        """Tell by what a file is known."""
-        return _identity(stat)
-
 
 class Memos:
     """The stat memo of an index.
@@ -76,7 +71,7 @@ class Memos:
         rows = self._index.read(
             "SELECT digest, data_digest, extra, hashed_at_ns FROM stat_memo"
             " WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
-            _identity(stat),
+            identity(stat),
         )
         for digest, data_digest, extra, hashed_at_ns in rows:
             if hashed_at_ns - stat.st_mtime_ns >= SETTLED_NS:
@@ -112,7 +107,7 @@ class Memos:
         """Keep notes of a reader if the database takes them."""
         sql = "INSERT OR REPLACE INTO note VALUES (?,?,?,?,?,?,?,?)"
         rows: list[Row] = [
-            (sql, (*_identity(n.stat), n.read_at_ns, reader, n.body))
+            (sql, (*identity(n.stat), n.read_at_ns, reader, n.body))
             for n in notes
             if is_settled(n.stat, n.read_at_ns)
         ]
@@ -127,6 +122,14 @@ class Memos:
             self.add(entries)
         except (StoreDamaged, StoreFull, StoreLocked, StoreVersion) as error:
             _log.debug("nothing remembered: %s", error.message)
+
+
+def identity(stat: os.stat_result) -> tuple[int, ...]:
+    """Tell by what a file is known: device, inode, size, and times of content and of change."""
+    # SQLite's integers are signed, 64 bits; some file systems use all of them for an inode.
+    inode = stat.st_ino - (1 << 64) if stat.st_ino >= 1 << 63 else stat.st_ino
+    device = stat.st_dev - (1 << 64) if stat.st_dev >= 1 << 63 else stat.st_dev
+    return device, inode, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def is_settled(stat: os.stat_result, read_at_ns: int) -> bool:
@@ -145,11 +148,4 @@ def is_settled(stat: os.stat_result, read_at_ns: int) -> bool:
 def memo_rows(entries: Iterable[MemoEntry]) -> list[Row]:
     """Give the rows that remember files; see `Memos.add`."""
     sql = "INSERT OR REPLACE INTO stat_memo VALUES (?,?,?,?,?,?,?,?,?)"
-    return [(sql, (*_identity(e.stat), e.read_at_ns, e.digest, e.data_digest, e.extra)) for e in entries]
-
-
-def _identity(stat: os.stat_result) -> tuple[int, ...]:
-    # SQLite's integers are signed, 64 bits; some file systems use all of them for an inode.
-    inode = stat.st_ino - (1 << 64) if stat.st_ino >= 1 << 63 else stat.st_ino
-    device = stat.st_dev - (1 << 64) if stat.st_dev >= 1 << 63 else stat.st_dev
-    return device, inode, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+    return [(sql, (*identity(e.stat), e.read_at_ns, e.digest, e.data_digest, e.extra)) for e in entries]

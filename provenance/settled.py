@@ -1,8 +1,15 @@
 """When a file's times can be trusted to tell of its next change: clocks of file systems are coarse.
 
 ext3, and ext4 with small inodes, count seconds, FAT counts two; others take the time of the kernel's last
-tick. A file that is changed twice within one step of such a clock looks the same after both.
+tick. A file that is changed twice within one step of such a clock looks the same after both. Nor does a time
+move when a page is written to again that a process has mapped and has written to before.
 """
+
+import errno
+import fcntl
+import os
+import signal
+from pathlib import Path
 
 SETTLED_NS = 2_000_000_000
 """The longest step of a clock."""
@@ -22,3 +29,27 @@ def settled_from(changed_ns: int) -> int:
         counts no less.
     """
     return changed_ns + (_TICK_NS if changed_ns % _SECOND_NS else SETTLED_NS)
+
+
+def has_writer(path: Path) -> bool:
+    """Tell whether a process has a file open or mapped for writing; False where the system does not say.
+
+    Notes
+    -----
+    A lease to read is refused as long as there is one (fcntl(2)). Leases are for the owner of a file and for
+    root, and not to be had on network file systems.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # Told to whoever holds a lease when somebody opens the file: the usual signal would end this process.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    finally:
+        os.close(descriptor)
+    return False

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,11 @@ from provenance.acceptances import ACCEPTED, REVOKED, Acceptance, Accepted, InFo
 from provenance.claims import LeaseTerms, claim
 from provenance.claims import sweep as sweep_claims
 from provenance.costs import PastCost, select_costs
-from provenance.digest import is_digest
+from provenance.digest import digest_file, is_digest
 from provenance.doubts import Doubts
 from provenance.dropped import PRUNED, Dropped, DroppedObject, newest_of
 from provenance.errors import (
+    FileChanged,
     RecordRefused,
     StoreDamaged,
     StoreExists,
@@ -50,13 +51,14 @@ from provenance.imports import (
 from provenance.index import Index, database_path, filesystem_of
 from provenance.layout import StoreCard, read_card, write_layout
 from provenance.lookup import Lookup, Shelves, look_up, look_up_accepted
-from provenance.memo import Memo, MemoEntry, Memos, Note, is_settled, memo_rows
+from provenance.memo import Memo, MemoEntry, Memos, Note, identity, is_settled, memo_rows
 from provenance.model import Action, Invocation, Purpose, Run, Statement
 from provenance.objects import Objects
 from provenance.pins import PINNED, UNPINNED, Pin, Pinned, Unpinned, pins
 from provenance.queries import Attempt, KnownFile, PastStep, Target
 from provenance.records import Records
 from provenance.rows import statement_rows
+from provenance.settled import has_writer
 from provenance.taints import CLEARED, TAINTED, Taint, taints
 from provenance.taints import InForce as TaintsInForce
 from provenance.taking import fill, recorded_rows, take_in
@@ -64,6 +66,8 @@ from provenance.work import Leftover, Work
 
 _log = logging.getLogger(__name__)
 
+_TRIES = 3
+"""How often a file is read that somebody writes to."""
 _NEAREST_OF = 32
 """Actions tried for a step that are compared with a new one, to find the nearest."""
 
@@ -425,9 +429,63 @@ class Store:
         return self._memos.find(stat)
 
     def memoize(self, entry: MemoEntry) -> None:
-        """Remember what a file of somebody else's held, unless a change might not show in its times."""
+        """Remember what a file held that anybody may write to, if any change will show in its times."""
         if is_settled(entry.stat, entry.read_at_ns):
             self.memoize_all([entry])
+
+    def digest_of(self, path: Path) -> str:
+        """Give the digest of a file that anybody may write to, read only if it is not remembered.
+
+        Raises
+        ------
+        FileChanged
+            It changes while it is read.
+        OSError
+            It cannot be read.
+        """
+        known = self.memo(path.stat())
+        return (known or self.read_file(path, lambda p: Memo(digest_file(p), None, None))).digest
+
+    def read_file(self, path: Path, read: Callable[[Path], Memo]) -> Memo:
+        """Read a file that anybody may write to, and remember what it held, if any change will show.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        read : callable
+            Gives what it holds; called again if somebody wrote to it meanwhile.
+
+        Raises
+        ------
+        FileChanged
+            It changes while it is read, again and again.
+        """
+        for _ in range(_TRIES):
+            began_ns, before = time.time_ns(), path.stat()
+            found = read(path)
+            if identity(path.stat()) == identity(before):
+                if not has_writer(path):
+                    self.memoize(MemoEntry(before, found.digest, began_ns, found.data_digest, found.extra))
+                return found
+        raise FileChanged(f"{path} changes while it is read")
+
+    def is_copy(self, path: Path, digest: str) -> bool:
+        """Tell whether a file that anybody may write to has the bytes of an object.
+
+        Raises
+        ------
+        OSError
+            It cannot be read.
+        """
+        try:
+            return self.digest_of(path) == digest
+        except FileChanged:
+            return False
+
+    def note_copy(self, path: Path, digest: str) -> None:
+        """Remember that a file is a copy of an object, made by this process a moment ago."""
+        self.memoize_all([MemoEntry(path.stat(), digest, time.time_ns())])
 
     def memoize_all(self, entries: Iterable[MemoEntry]) -> None:
         """Remember what files of the store's own held, in one transaction."""

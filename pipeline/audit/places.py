@@ -6,7 +6,6 @@ store can prove.
 
 import contextlib
 import re
-import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +18,8 @@ from pipeline.audit.facts import EMPTY_MD5
 from pipeline.errors import FitsError
 from pipeline.fitsdigest import digest_file
 from pipeline.scan import SUFFIXES, list_files
-from provenance.memo import MemoEntry
+from provenance.errors import FileChanged
+from provenance.memo import Memo
 from provenance.model import Run
 from provenance.queries import KnownFile
 from provenance.store import Store
@@ -29,6 +29,11 @@ _DIGITS = re.compile(r"_([0-9a-f]{12})\.fits$")
 _BY_DIGITS = "digits of its name"
 _MOST_LOOKED_AT = 500
 """Products of a tag whose headers are read for a DATAMD5, the newest."""
+
+
+def _read(path: Path) -> Memo:
+    found = digest_file(path)
+    return Memo(found.digest, found.data_digest, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,18 +177,13 @@ class Places:
         return Candidate(item.path, item.by, item.against, digest, data, run, item.is_product)
 
     def _digests(self, path: Path) -> tuple[str | None, str | None]:
-        began_ns = time.time_ns()
         try:
-            status = path.stat()
-            known = self.store.memo(status) if self.store is not None else None
-            if known is not None and known.data_digest is not None:
-                return known.digest, known.data_digest
-            found = digest_file(path)
-        except (OSError, FitsError):
+            known = self.store.memo(path.stat()) if self.store is not None else None
+            if known is None or known.data_digest is None:
+                known = self.store.read_file(path, _read) if self.store is not None else _read(path)
+        except (OSError, FitsError, FileChanged):
             return None, None
-        if self.store is not None:
-            self.store.memoize(MemoEntry(status, found.digest, began_ns, found.data_digest))
-        return found.digest, found.data_digest
+        return known.digest, known.data_digest
 
     # In the store
 

@@ -1,7 +1,6 @@
 """What a person types to name a thing: a path, a digest, a run id, or `stage[:exposure[:ifu]]`."""
 
 import re
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,24 +142,16 @@ def digest_of(store: "Store", path: Path) -> str:
     UsageError
         It cannot be read.
     """
-    from provenance.digest import digest_file, is_digest
-    from provenance.memo import MemoEntry
+    from provenance.digest import is_digest
 
     target = path.resolve()
     named = f"sha256:{target.name}"
     if is_digest(named) and store.objects.path(named).resolve() == target:
         return named  # a link into the store; whether its bytes are sound, `check` says
-    began_ns = time.time_ns()
     try:
-        status = path.stat()
-        known = store.memo(status)
-        if known is not None:
-            return known.digest
-        found = digest_file(path)
+        return store.digest_of(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    store.memoize(MemoEntry(status, found, began_ns))
-    return found
 
 
 def _find_steps(store: "Store", stage: str, unit: str, successful: bool) -> "tuple[Run, ...]":

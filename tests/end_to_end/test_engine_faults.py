@@ -81,11 +81,12 @@ def groups(runs: list[str]) -> list[Path]:
     return [path for run in runs for path in Path("/sys/fs/cgroup").rglob(f"clio-{run}*") if path.is_dir()]
 
 
-def containers(host: str = "") -> list[str]:
-    """List the containers of all stores that the daemon knows, running or not."""
+def containers(folder: Path, host: str = "") -> list[str]:
+    """List the containers of a workspace that the daemon knows, running or not; others may be at work."""
+    store = json.loads((folder / ".clio" / "store.json").read_text())["id"]
     environment = {**os.environ, **({"DOCKER_HOST": host} if host else {})}
     done = subprocess.run(
-        ["docker", "ps", "--all", "--quiet", "--filter", "label=clio.store"],
+        ["docker", "ps", "--all", "--quiet", "--filter", f"label=clio.store={store}"],
         env=environment,
         capture_output=True,
         text=True,
@@ -132,7 +133,7 @@ def test_when_clio_is_killed_its_recipe_ends_and_nothing_of_it_is_left(workspace
     assert len(runs) == 1
     assert groups(runs) == []
     if engine == "docker":
-        assert containers() == []
+        assert containers(workspace) == []
 
 
 @pytest.fixture
@@ -207,7 +208,7 @@ def test_a_daemon_stopped_while_a_container_runs_is_said(workspace: Path, own_da
     assert running.returncode in (4, 5), stderr
     assert wait_for(lambda: not recipes(workspace), 20)
     assert_finishes(workspace, "docker", DOCKER_HOST=own_daemon.host)
-    assert containers(own_daemon.host) == []
+    assert containers(workspace, own_daemon.host) == []
 
 
 def test_an_image_that_is_gone_from_the_daemon_is_loaded_again(workspace: Path, own_daemon: Daemon) -> None:

@@ -1,23 +1,28 @@
 """The readable tree: names for people, linked to artifacts."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.model import Stage, Step
 from pipeline.publish import folder, publish
+from provenance.store import Store
 
 
 def step(unit: str = "T:01", ifus: tuple[int, ...] = (1,), target: str = "calibrations") -> Step:
     return Step(f"flat:{unit}", Stage.FLAT, "muse_flat", unit, target, ifus, (), (), ())
 
 
-def artifact(root: Path, content: str = "pixels") -> Path:
-    path = root / "objects" / content
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(content)
-    path.chmod(0o444)
-    return path
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store", create=True) as opened:
+        yield opened
+
+
+def artifact(store: Store, content: str = "pixels") -> Path:
+    return store.objects.path(store.objects.put_bytes(content.encode()).digest)
 
 
 @pytest.mark.parametrize(
@@ -47,10 +52,10 @@ def test_a_target_cannot_lead_out_of_the_tree(target: str) -> None:
     [("auto", None, None), ("hardlink", True, False), ("symlink", True, True), ("copy", False, False)],
 )
 def test_a_product_is_shown_as_asked(
-    tmp_path: Path, link: str, is_same: bool | None, is_link: bool | None
+    tmp_path: Path, store: Store, link: str, is_same: bool | None, is_link: bool | None
 ) -> None:
-    source = artifact(tmp_path)
-    publish(tmp_path / "products", step(), (("F", "F-01.fits", source),), link)
+    source = artifact(store)
+    publish(tmp_path / "products", step(), (("F", "F-01.fits", source),), link, store)
 
     path = tmp_path / "products" / "calibrations" / "flat" / "T" / "F-01.fits"
     assert path.read_text() == "pixels"
@@ -61,30 +66,56 @@ def test_a_product_is_shown_as_asked(
         assert path.stat().st_mode & 0o200
 
 
-def test_a_name_that_shows_the_right_thing_is_left_alone(tmp_path: Path) -> None:
-    source = artifact(tmp_path)
+def test_a_name_that_shows_the_right_thing_is_left_alone(tmp_path: Path, store: Store) -> None:
+    source = artifact(store)
     products = (("F", "F-01.fits", source),)
-    publish(tmp_path, step(), products, "copy")
+    publish(tmp_path, step(), products, "copy", store)
     path = folder(tmp_path, step()) / "F-01.fits"
     before = path.stat()
-    publish(tmp_path, step(), products, "copy")
+    publish(tmp_path, step(), products, "copy", store)
 
     assert path.stat().st_ino == before.st_ino
 
 
-def test_a_name_that_shows_something_else_is_replaced(tmp_path: Path) -> None:
+def test_a_copy_edited_with_size_and_time_put_back_is_replaced(tmp_path: Path, store: Store) -> None:
+    """Promise 4: on file systems whose copies share blocks, every name is such a copy."""
+    products = (("F", "F-01.fits", artifact(store)),)
+    publish(tmp_path, step(), products, "copy", store)
+    path = folder(tmp_path, step()) / "F-01.fits"
+    before = path.stat()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:
+        path.write_text("PIXELS")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    publish(tmp_path, step(), products, "copy", store)
+
+    assert path.read_text() == "pixels"
+
+
+def test_a_copy_is_not_read_again(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    products = (("F", "F-01.fits", artifact(store)),)
+    publish(tmp_path, step(), products, "copy", store)
+    inode = (folder(tmp_path, step()) / "F-01.fits").stat().st_ino
+    monkeypatch.setattr(store, "read_file", lambda path, read: pytest.fail(f"{path} was read"))
+
+    publish(tmp_path, step(), products, "copy", store)
+
+    assert (folder(tmp_path, step()) / "F-01.fits").stat().st_ino == inode
+
+
+def test_a_name_that_shows_something_else_is_replaced(tmp_path: Path, store: Store) -> None:
     for content in ("old", "newer"):
-        source = artifact(tmp_path, content)
-        publish(tmp_path, step(), (("F", "F-01.fits", source),), "hardlink")
+        source = artifact(store, content)
+        publish(tmp_path, step(), (("F", "F-01.fits", source),), "hardlink", store)
 
     found = list(folder(tmp_path, step()).iterdir())
     assert [path.read_text() for path in found] == ["newer"]
 
 
-def test_names_no_longer_made_go_and_those_of_another_ifu_stay(tmp_path: Path) -> None:
-    source = artifact(tmp_path)
-    publish(tmp_path, step(), (("F", "F-01.fits", source), ("T", "T-01.fits", source)), "hardlink")
-    publish(tmp_path, step("T:02", (2,)), (("F", "F-02.fits", source),), "hardlink")
-    publish(tmp_path, step(), (("F", "F-01.fits", source),), "hardlink")
+def test_names_no_longer_made_go_and_those_of_another_ifu_stay(tmp_path: Path, store: Store) -> None:
+    source = artifact(store)
+    publish(tmp_path, step(), (("F", "F-01.fits", source), ("T", "T-01.fits", source)), "hardlink", store)
+    publish(tmp_path, step("T:02", (2,)), (("F", "F-02.fits", source),), "hardlink", store)
+    publish(tmp_path, step(), (("F", "F-01.fits", source),), "hardlink", store)
 
     assert sorted(path.name for path in folder(tmp_path, step()).iterdir()) == ["F-01.fits", "F-02.fits"]

@@ -1,5 +1,6 @@
 """Steps with bytes: canonical names and digests, read once."""
 
+import mmap
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from pipeline.fitsfile import read_hdus
 from pipeline.model import FrameInput, ProductInput, Stage
 from pipeline.reduce import Reduction
 from pipeline.resolve import Resolver
-from provenance.memo import Memo
+from provenance.memo import Memo, identity
 from tests.disks import coarse_disk_at
 
 
@@ -143,6 +144,21 @@ def test_a_file_that_never_rests_is_not_taken(
 
     with pytest.raises(FitsError, match="changes while it is read; wait until it is whole, and run again"):
         resolver.digests(path)
+
+
+def test_a_write_through_a_mapping_is_seen_the_next_time(resolver: Resolver, tmp_path: Path) -> None:
+    """Promise 3: no time moves when a page is written to again, as by a FITS file open for an update."""
+    path = old_table(tmp_path)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[-1] = 1
+        os.utime(path, (1e9, 1e9))
+        time.sleep(0.03)
+        first, looks = resolver.digests(path), identity(path.stat())
+        mapped[-1] = 2
+
+        assert identity(path.stat()) == looks
+        assert resolver.digests(path).digest == digest_file(path).digest != first.digest
+        assert resolver.has_restless
 
 
 def test_a_write_that_a_coarse_clock_hides_is_seen_the_next_time(
