@@ -26,6 +26,7 @@ from provenance.errors import (
     StoreLocked,
     StoreVersion,
 )
+from provenance.filesystems import is_network
 from provenance.rows import Row, by_table
 
 if TYPE_CHECKING:
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
 
 BUSY_S = 30.0
 """How long a writer waits for another one."""
-NETWORK = frozenset(
-    ("nfs", "nfs4", "lustre", "gpfs", "cifs", "smb3", "smbfs", "beegfs", "ceph", "afs", "9p", "glusterfs")
-)
-"""File systems on which WAL's shared memory does not work; all of FUSE too."""
 
 _PRAGMAS = (
     "synchronous=NORMAL",
@@ -275,26 +272,11 @@ def database_path(store: Path, store_id: str, filesystem: str, environment: Mapp
     environment : mapping
         `XDG_STATE_HOME` and `HOME` are looked at.
     """
-    if filesystem not in NETWORK and not (filesystem.startswith("fuse") and filesystem != "fuseblk"):
+    if not is_network(filesystem):
         return store / "provenance.db"
     home = environment.get("HOME", "/")
     state = environment.get("XDG_STATE_HOME", "") or f"{home}/.local/state"
     return Path(state) / "clio" / f"{store_id}.db"
-
-
-def filesystem_of(path: Path) -> str:
-    """Return the type of the file system a path lies on; empty if the system does not say."""
-    device = path.stat().st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return ""
-    for line in text.splitlines():
-        left, _, right = line.partition(" - ")
-        if left.split()[2] == wanted:
-            return right.split()[0]
-    return ""
 
 
 def _connect(path: str) -> "Database":

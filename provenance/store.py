@@ -35,6 +35,7 @@ from provenance.errors import (
     UnknownReference,
     short,
 )
+from provenance.filesystems import filesystem_of
 from provenance.identity import new_run_id
 from provenance.imports import (
     DISTRUSTED,
@@ -48,7 +49,7 @@ from provenance.imports import (
     imports_of,
     trusts_of,
 )
-from provenance.index import Index, database_path, filesystem_of
+from provenance.index import Index, database_path
 from provenance.layout import StoreCard, read_card, write_layout
 from provenance.lookup import Lookup, Shelves, look_up, look_up_accepted
 from provenance.memo import Memo, MemoEntry, Memos, Note, identity, is_settled, memo_rows

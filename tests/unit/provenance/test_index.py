@@ -13,7 +13,8 @@ from provenance import schema
 from provenance.check import check, reindex
 from provenance.digest import digest_bytes
 from provenance.errors import RecordRefused, StoreVersion
-from provenance.index import database_path, filesystem_of
+from provenance.filesystems import filesystem_of
+from provenance.index import database_path
 from provenance.model import (
     ActionInput,
     Choice,
