@@ -21,7 +21,7 @@ from pipeline.engine import USUAL, EngineRequest, EngineResult, RecipeImage, Sur
 from pipeline.engines.keeper import FIGURES, check_request, clear_traces, conclude, isolation, keeper_argv
 from pipeline.engines.process import Groups, attend, groups_for, namespace_hint, proc_of_root
 from pipeline.errors import EngineUnavailable, ImageError
-from pipeline.image.unpack import changed_rootfs
+from pipeline.image.unpack import require_rootfs
 from pipeline.places import cache_root
 
 _INSTALL = "install Apptainer 1.2 or newer (`apt-get install apptainer`, or ask those who run the cluster)"
@@ -66,7 +66,15 @@ class ApptainerEngine:
         self._container(image).check(image)
 
     def run(self, image: RecipeImage, request: EngineRequest, cancel: threading.Event) -> EngineResult:
-        """Run a request to its end; see `pipeline.engine.Engine`."""
+        """Run a request to its end; see `pipeline.engine.Engine`.
+
+        Raises
+        ------
+        EngineUnavailable
+            Apptainer could not start it.
+        ImageError
+            As `prepare`: what ran is not what the image's digest names.
+        """
         check_request(request)
         clear_traces(request.out)
         container = self._container(image)
@@ -81,6 +89,7 @@ class ApptainerEngine:
             raise EngineUnavailable(
                 f"apptainer cannot start the run: {_reason(message)}", hint=namespace_hint(message)
             )
+        container.check(image)  # somebody may have changed it since the engine was prepared
         return conclude(request.out, watched, _isolation(request, container, groups))
 
     def _container(self, image: RecipeImage) -> "_Container":
@@ -117,7 +126,7 @@ class _Container:
     def check(self, image: RecipeImage) -> None:
         """Raise `ImageError` if it is no longer what was made."""
         if self.path == image.rootfs:
-            _require_rootfs(image)
+            require_rootfs(image)
         elif _stamp(self.path) != _read(self.path.with_name(_STAMP)):
             raise ImageError(
                 f"{self.path} is not what was made from the image archive",
@@ -164,7 +173,7 @@ def _made(image: RecipeImage) -> Path:
     place = image.archive.with_name("apptainer")
     if place.is_dir():
         return place
-    _require_rootfs(image)
+    require_rootfs(image)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".new-") as scratch:
         new = Path(scratch) / "apptainer"
         new.mkdir()
@@ -239,14 +248,6 @@ def _isolation(request: EngineRequest, container: _Container, groups: Groups) ->
     if container.configuration is None:
         own["files of the host"] = _FROM_HOST
     return isolation(request, own | groups.own_isolation(request))
-
-
-def _require_rootfs(image: RecipeImage) -> None:
-    if changed_rootfs(image):
-        raise ImageError(
-            f"the root file system {image.rootfs} is not what was unpacked from the image archive",
-            hint=f"remove {image.rootfs}; it is unpacked again from the archive beside it",
-        )
 
 
 def _stamp(path: Path) -> str:

@@ -18,8 +18,8 @@ from pipeline.engines.keeper import (
     keeper_argv,
 )
 from pipeline.engines.process import Groups, attend, groups_for, namespace_hint, proc_of_root
-from pipeline.errors import EngineUnavailable, ImageError
-from pipeline.image.unpack import changed_rootfs
+from pipeline.errors import EngineUnavailable
+from pipeline.image.unpack import require_rootfs
 
 _INSTALL = 'install it (`apt-get install bubblewrap`), or set `engine = "docker"` where a daemon answers'
 
@@ -49,18 +49,22 @@ class BubblewrapEngine:
             The root file system was changed after it was unpacked.
         """
         program = _program()
-        if self._is_changed(image):
-            raise ImageError(
-                f"the root file system {image.rootfs} is not what was unpacked from the image archive",
-                hint=f"remove {image.rootfs}; it is unpacked again from the archive beside it",
-            )
+        self._require_unchanged(image)
         with self._lock:
             if image.config_digest not in self._prepared:
                 _try_namespaces(program, self._root(image))
                 self._prepared.add(image.config_digest)
 
     def run(self, image: RecipeImage, request: EngineRequest, cancel: threading.Event) -> EngineResult:
-        """Run a request to its end; see `pipeline.engine.Engine`."""
+        """Run a request to its end; see `pipeline.engine.Engine`.
+
+        Raises
+        ------
+        EngineUnavailable
+            bwrap could not start it.
+        ImageError
+            As `prepare`: what ran is not what the image's digest names.
+        """
         check_request(request)
         clear_traces(request.out)
         program = _program()
@@ -71,11 +75,12 @@ class BubblewrapEngine:
         # bwrap itself is silent unless it could not start the run, and then there are no figures.
         if message and watched.stopped is None and not (request.out / FIGURES).exists():
             raise EngineUnavailable(f"bwrap cannot start the run: {message}", hint=namespace_hint(message))
+        self._require_unchanged(image)  # somebody may have, since the engine was prepared
         return conclude(request.out, watched, _isolation(request, groups))
 
-    def _is_changed(self, image: RecipeImage) -> bool:
-        """Tell whether the root file system is not what was unpacked."""
-        return changed_rootfs(image)
+    def _require_unchanged(self, image: RecipeImage) -> None:
+        """Raise `ImageError` if what runs is not what the image's digest names."""
+        require_rootfs(image)
 
     def _root(self, image: RecipeImage) -> list[str]:
         """Options that mount the root file system."""

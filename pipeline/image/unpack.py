@@ -119,6 +119,21 @@ def changed_rootfs(image: RecipeImage) -> bool:
         return True
 
 
+def require_rootfs(image: RecipeImage) -> None:
+    """Refuse a root file system that is not what was unpacked.
+
+    Raises
+    ------
+    ImageError
+        It is missing, or was changed.
+    """
+    if changed_rootfs(image):
+        raise ImageError(
+            f"the root file system {image.rootfs} is not what was unpacked from the image archive",
+            hint=f"remove {image.rootfs}; it is unpacked again from the archive beside it",
+        )
+
+
 def _lines(directory: str, prefix: str) -> Iterator[str]:
     with os.scandir(directory) as entries:
         for entry in entries:

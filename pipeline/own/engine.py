@@ -14,6 +14,8 @@ from pathlib import Path
 
 from pipeline.engine import Engine, EngineRequest, EngineResult, RecipeImage
 from pipeline.engines.bubblewrap import BubblewrapEngine
+from pipeline.errors import ImageError
+from pipeline.own.environment import is_installed
 from pipeline.own.table import PROGRAM
 
 _OURS = "/clio"
@@ -39,6 +41,8 @@ def own_engine() -> Engine:
         return _chosen[0]
 
 
+_PYTHON = "python"
+"""Stands for whatever the libraries are, where only namespaces are tried."""
 _choosing = threading.Lock()
 _chosen: list[Engine] = []
 
@@ -54,14 +58,18 @@ class PythonInBubblewrap(BubblewrapEngine):
 
     def prepare(self, image: RecipeImage) -> None:
         """Check that namespaces can be made here; raises `EngineUnavailable`."""
-        super().prepare(replace(image, config_digest="python"))
+        super().prepare(replace(image, config_digest=_PYTHON))
 
     def run(self, image: RecipeImage, request: EngineRequest, cancel: threading.Event) -> EngineResult:
         """Run a request to its end; see `pipeline.engine.Engine`."""
         return super().run(image, replace(request, argv=_launched(request.argv, _OURS)), cancel)
 
-    def _is_changed(self, image: RecipeImage) -> bool:
-        return False  # the versions are what is known of it
+    def _require_unchanged(self, image: RecipeImage) -> None:
+        if image.config_digest != _PYTHON and not is_installed(image.config_digest):
+            raise ImageError(
+                "the libraries that it computes with were exchanged while it ran",
+                hint="run again, once they are as they are to be",
+            )
 
     def _root(self, image: RecipeImage) -> list[str]:
         options: list[str] = []

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import platform
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +31,26 @@ _NO_FILE = Path("/dev/null")
 
 @functools.cache
 def bill(recipe: str) -> tuple[Package, ...]:
-    """List what a recipe of our own computes with, Python first.
+    """List what a recipe of our own computes with, Python first; found out once.
 
     Raises
     ------
     LibraryMissing
         A library is not installed.
     """
+    return _installed(recipe)
+
+
+def is_installed(config_digest: str) -> bool:
+    """Tell whether the environment of a digest is here at this moment; looked up each time."""
+    for recipe in OWN:
+        with suppress(LibraryMissing):
+            if digest_of(_installed(recipe)) == config_digest:
+                return True
+    return False
+
+
+def _installed(recipe: str) -> tuple[Package, ...]:
     found = [Package("python", f"{platform.python_implementation()} {platform.python_version()}", "", "")]
     lacking = []
     for name in OWN[recipe].libraries:

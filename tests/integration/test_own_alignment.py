@@ -21,7 +21,7 @@ from pipeline.again import Workshop, remake
 from pipeline.corrections import alignment_of, drop, take, write_draft
 from pipeline.engine import Engine, RecipeImage
 from pipeline.environment import environment, own_environment
-from pipeline.errors import LibraryMissing
+from pipeline.errors import ImageError, LibraryMissing
 from pipeline.events import Did
 from pipeline.execute import Call, StagedInput, execute
 from pipeline.fitsdigest import digest_file
@@ -146,6 +146,23 @@ def test_another_library_is_another_key_and_why_names_it(drawn: Workspace) -> No
 
     assert before.action.key != action.key
     assert [inner.text for inner in causes[0].causes] == [f"package scipy: 0.1 -> {version('scipy')}"]
+
+
+def test_a_library_exchanged_while_a_reduction_runs_is_seen(
+    drawn: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 3: the key was made when the reduction began; nobody installs another scipy for a test."""
+    own_image("clio_align")
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.own.environment.version", lambda name: "0.1")
+        with pytest.raises(
+            ImageError, match="the libraries that it computes with were exchanged while it ran"
+        ):
+            drawn.run()
+    with drawn.open() as reduction:
+        assert reduction.store.runs(stage="align") == ()
+
+    assert "align:1001" in did(drawn.run(), Did.RAN)
 
 
 def test_an_exposure_of_noise_is_left_out_and_never_shifted(drawn: Workspace) -> None:
