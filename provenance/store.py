@@ -486,7 +486,8 @@ class Store:
 
     def note_copy(self, path: Path, digest: str) -> None:
         """Remember that a file is a copy of an object, made by this process a moment ago."""
-        self.memoize_all([MemoEntry(path.stat(), digest, time.time_ns())])
+        with suppress(FileNotFoundError):  # somebody was quick
+            self.memoize_all([MemoEntry(path.stat(), digest, time.time_ns())])
 
     def memoize_all(self, entries: Iterable[MemoEntry]) -> None:
         """Remember what files of the store's own held, in one transaction."""

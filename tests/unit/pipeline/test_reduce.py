@@ -1,5 +1,6 @@
 """The conductor, end to end, with an engine that needs no container."""
 
+import mmap
 import os
 import shutil
 import threading
@@ -28,6 +29,7 @@ from pipeline.record import Job
 from pipeline.reduce import Reduction
 from pipeline.resolve import Maker, Resolver
 from pipeline.stages import stage_of, stretch
+from pipeline.standing import Beginning
 from pipeline.summary import Made
 from provenance.digest import digest_bytes
 from provenance.model import Status
@@ -963,6 +965,25 @@ def test_a_frame_edited_while_its_recipe_runs_is_seen_with_its_time_put_back(nar
     run = narrow.run(Stage.BIAS).events[0].run
 
     assert run is not None and (run.status, run.outputs) == (Status.INPUT_CHANGED, ())
+
+
+def test_while_a_frame_is_open_for_writing_every_run_looks_at_it(narrow: Workspace) -> None:
+    """Promise 4: a write through a mapping moves no time, so times do not tell how things stand."""
+    narrow.run(Stage.BIAS)
+    frame = narrow.raw("BIAS")[0]
+    time.sleep(0.03)
+    with frame.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[-1] ^= 0  # the page is written to, though with what it held
+        os.utime(frame, (1e9, 1e9))
+        time.sleep(0.03)
+        with narrow.open() as reduction:
+            beginning = Beginning.now(reduction.store.path)
+            summary = reduction.run((Stage.BIAS,))
+            assert (summary.hits, summary.ran) == (1, 0)
+            assert reduction.relied(summary, beginning) is None
+        mapped[-1] ^= 1
+
+    assert narrow.run(Stage.BIAS).ran == 1
 
 
 def test_a_link_made_while_a_recipe_runs_is_no_change(narrow: Workspace, tmp_path: Path) -> None:
