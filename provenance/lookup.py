@@ -53,6 +53,8 @@ class Shelves:
     stranger: Callable[[Run], str] = lambda _: ""
     """Says why a run that was made elsewhere is not believed, nor its failure; see `imports`. Asked after the
     record was read, so that no record is older than what is said of it."""
+    indexed: Callable[[str], str | None] = lambda _: None
+    """Gives the digest that the record of a run had when it was indexed; None if it is not."""
     doubt: Callable[[Run], str] = lambda _: ""
     """Says why a run is not to be believed though it succeeded; see `doubts`."""
     damages: dict[str, str] = field(default_factory=dict)
@@ -162,9 +164,11 @@ class _Miss:
 
 def _judge(shelves: Shelves, key: str, run_id: str) -> Run | _Miss:
     try:
-        run, _ = shelves.records.record(key, run_id)
+        run, digest = shelves.records.record(key, run_id)
     except ProvenanceError as error:
         return _Miss(0, f"the record of run {run_id} cannot be used: {error.message}")
+    if shelves.indexed(run_id) not in (None, digest):
+        return _Miss(0, f"the record of run {run_id} was edited after it was indexed")
     if run.purpose is not Purpose.RUN:
         return _Miss(2, _UNBELIEVED[run.purpose])
     if stranger := shelves.stranger(run):

@@ -205,6 +205,12 @@ def key_of(index: Index, run: str) -> str | None:
     return rows[0][0] if rows else None
 
 
+def record_digest_of(index: Index, run: str) -> str | None:
+    """Return the digest that the record of a run had when it was indexed; None if it is not yet."""
+    rows = index.read("SELECT record_digest FROM run WHERE run_id = ?", (run,))
+    return rows[0][0] if rows else None
+
+
 def resolve(index: Index, reference: str) -> tuple[Target, ...]:
     """Return what a reference means, at most one thing of each kind.
 

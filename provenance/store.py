@@ -92,6 +92,7 @@ class Store:
             *(self._records, self.objects, self._memos, index.writable),
             dropped=self.dropped,
             stranger=lambda run: self.imports.doubt(run),
+            indexed=lambda run: queries.record_digest_of(index, run),
             doubt=self._doubts.doubt,
         )
 

@@ -54,6 +54,29 @@ def replace_by_link(path: Path) -> None:
     path.symlink_to(elsewhere)
 
 
+def test_a_record_that_was_edited_is_not_believed(store: Store) -> None:
+    """Promise 4: it names another product, which is there and sound, and belongs to another action."""
+    run = commit(store, an_action(), b"bias")
+    other = commit(store, an_action(spec=7), b"BIAS")
+    path = store.records.record_path(run.action, run.run)
+    mine, theirs = (made.outputs[0].digest.encode() for made in (run, other))
+    overwrite(path, path.read_bytes().replace(mine, theirs))
+
+    found = store.lookup(run.action)
+
+    assert (found.run, found.reason) == (None, f"the record of run {run.run} was edited after it was indexed")
+    assert store.lookup(other.action).is_hit
+
+
+def test_a_record_that_is_not_indexed_yet_is_believed(store: Store) -> None:
+    """Promise 8: the index is disposable, and may lag."""
+    run = commit(store, an_action(), b"bias")
+    with store.index.writing():
+        store.index.insert([("DELETE FROM run WHERE run_id = ?", (run.run,))])
+
+    assert store.lookup(run.action).run == run
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
