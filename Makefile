@@ -13,7 +13,7 @@ STAMP := $(VENV)/.setup-done
 CODE := pipeline provenance tests benchmarks
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup format lint types test test-unit test-integration test-e2e test-all faults docs-check check demo bench image
+.PHONY: help setup format lint types test test-unit test-integration test-e2e test-night test-modes test-all faults docs-check check demo bench image
 
 help: ## say what there is to do
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,16 +45,22 @@ test-unit: setup ## tests that take milliseconds
 test-integration: setup ## tests with real engines and real recipes
 	$(PYTEST) tests/integration
 
-test-e2e: setup ## tests of the installed command, raw frames to report
-	$(PYTEST) tests/end_to_end
+test-e2e: test-night test-modes ## tests of the installed command, raw frames to report
+
+test-night: setup ## those that share a reduced night
+	$(PYTEST) tests/end_to_end --ignore=tests/end_to_end/test_modes.py
+
+test-modes: setup ## those of other instrument modes
+	$(PYTEST) tests/end_to_end/test_modes.py
 
 # SEED=7 SAMPLE=all: other faults, and all of them; see docs/faults.md.
 faults: setup ## break things: kill, fill the disk, damage, eight at once
 	CLIO_FAULTS_SEED="$(or $(SEED),1)" CLIO_FAULTS_SAMPLE="$(or $(SAMPLE),1)" $(PYTEST) tests/faults -n 2 --dist worksteal
 
-# Many of the rest wait for one recipe: the two halves run beside each other, and each is told when it has ended.
+# Many of the rest wait for one recipe: two parts run beside each other, the longest first, and each is told when it
+# has ended.
 test-all: test-unit faults ## unit tests, faults, then the rest
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-integration test-e2e
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-night test-integration test-modes
 
 docs-check: setup ## run the commands in the README and compare what they print
 	$(BIN)/python tests/docs_check.py README.md
