@@ -496,7 +496,7 @@ class Store:
             self._memos.try_add(entries)
 
     def notes(self, reader: str) -> dict[tuple[int, ...], str]:
-        """Return what a reader noted of files, by `Note.identity` of their status."""
+        """Return what a reader noted of files, by `memo.identity` of their status."""
         return self._memos.notes(reader)
 
     def take_notes(self, reader: str, notes: Iterable[Note]) -> None:

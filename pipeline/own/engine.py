@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.engine import Engine, EngineRequest, EngineResult, RecipeImage
 from pipeline.engines.bubblewrap import BubblewrapEngine
 from pipeline.errors import ImageError
-from pipeline.own.environment import is_installed
+from pipeline.own.environment import is_here_now
 from pipeline.own.table import PROGRAM
 
 _OURS = "/clio"
@@ -65,7 +65,7 @@ class PythonInBubblewrap(BubblewrapEngine):
         return super().run(image, replace(request, argv=_launched(request.argv, _OURS)), cancel)
 
     def _require_unchanged(self, image: RecipeImage) -> None:
-        if image.config_digest != _PYTHON and not is_installed(image.config_digest):
+        if image.config_digest != _PYTHON and not is_here_now(image.config_digest):
             raise ImageError(
                 "the libraries that it computes with were exchanged while it ran",
                 hint="run again, once they are as they are to be",

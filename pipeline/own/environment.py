@@ -41,8 +41,8 @@ def bill(recipe: str) -> tuple[Package, ...]:
     return _installed(recipe)
 
 
-def is_installed(config_digest: str) -> bool:
-    """Tell whether the environment of a digest is here at this moment; looked up each time."""
+def is_here_now(config_digest: str) -> bool:
+    """Tell whether the environment of a digest is here; looked up each time, as `recipes_of` is not."""
     for recipe in OWN:
         with suppress(LibraryMissing):
             if digest_of(_installed(recipe)) == config_digest:
