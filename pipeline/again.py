@@ -28,7 +28,7 @@ from pipeline.own.environment import as_recorded
 from pipeline.own.table import is_own
 from pipeline.products import Product
 from pipeline.recipes import RECIPES
-from pipeline.record import output_of, software, status_of, with_measures
+from pipeline.record import measures, output_of, software, status_of
 from provenance.files import writing_to
 from provenance.model import Action, ActionInput, InputFile, OutputFile, Purpose, Run, Status
 from provenance.store import Store
@@ -317,8 +317,10 @@ def record_again(
     products = () if remade.failure else tuple(o.product for o in remade.outputs if o.product)
     errors, warnings = complaints(ran.log)
     proven = remade.recorded.status if remade.recorded.is_success else Status.OK
-    told = replace(
+    engine, _ = workshop.surroundings(remade.action)
+    run = replace(
         remade.recorded,
+        **measures(ran, engine=engine, invocation=invocation),
         action=remade.action.key,
         purpose=purpose,
         status=status_of(remade.cause) if remade.failure else proven,
@@ -334,8 +336,6 @@ def record_again(
         log=store.objects.put_bytes(ran.log.encode()).digest if ran.log else None,
         software=tuple((dict(remade.recorded.software) | dict(software())).items()),
     )
-    engine, _ = workshop.surroundings(remade.action)
-    run = with_measures(told, ran, engine=engine, invocation=invocation)
     store.commit(remade.action, run)
     return run
 

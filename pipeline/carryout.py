@@ -1,5 +1,6 @@
 """One step, carried out: run, judged, published and recorded, whatever comes of it."""
 
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pipeline.costs import OUT_OF_MEMORY
 from pipeline.engine import Engine, RecipeImage
 from pipeline.errors import FitsError
 from pipeline.events import Event
-from pipeline.execute import Call, Ran, StagedInput, execute, not_run, unfit
+from pipeline.execute import Call, Ran, StagedInput, execute, look_at, not_run, unfit
 from pipeline.fitsfile import reason
 from pipeline.host import cores
 from pipeline.locked import Locked
@@ -94,13 +95,14 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
         call = tools.locked.with_clock(job.step, call)
     keep = is_quiet = False
     try:
-        cause, reason = _unusable(call, tools.resolver)
+        seen = look_at(call)
+        cause, reason = _unusable(call, seen, tools.resolver)
         if cause:
             ran, verdict = not_run(call), Verdict(cause, reason, (), 0, 0)
         else:
             try:
                 with writing_to(work):
-                    ran = execute(call, work, engine, image, tools.cancel, tools.unpacked)
+                    ran = execute(call, work, engine, image, tools.cancel, tools.unpacked, seen)
                 if grant and sum(product.digests.size for product in ran.products) > _SMALL:
                     grant.release()  # another recipe runs while this one's products are kept
                 verdict = judge(job, _proven(ran, tools.resolver), store.path)
@@ -127,13 +129,13 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
             store.discard_work(id_, is_quiet=is_quiet)
 
 
-def _unusable(call: Call, resolver: Resolver) -> tuple[str, str]:
+def _unusable(call: Call, seen: tuple[os.stat_result | None, ...], resolver: Resolver) -> tuple[str, str]:
     """Say why a call must not be run: what it is given would not do, or is not what its job was made of."""
-    cause, reason = unfit(call)
+    cause, reason = unfit(call, seen)
     if cause:
         return cause, reason
-    for item in call.inputs:
-        if fault := _fault(item, resolver):
+    for item, found in zip(call.inputs, seen, strict=True):
+        if fault := _fault(item, resolver, found):
             return "input changed", f"{fault}; run again"
     return "", ""
 
@@ -144,10 +146,10 @@ def _proven(ran: Ran, resolver: Resolver) -> Ran:
     return replace(ran, changed=(*ran.changed, *changed))
 
 
-def _fault(item: StagedInput, resolver: Resolver) -> str:
+def _fault(item: StagedInput, resolver: Resolver, found: os.stat_result | None = None) -> str:
     """Say what became of an input since its job was made; nothing of one that still holds what it held."""
     try:
-        return "" if resolver.holds(item) else f"{item.path} changed since it was looked up"
+        return "" if resolver.holds(item, found) else f"{item.path} changed since it was looked up"
     except (FitsError, OSError) as error:
         return f"{item.path} cannot be read any more: {reason(error)}"
 

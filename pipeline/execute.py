@@ -25,6 +25,7 @@ from pipeline.errors import FitsError
 from pipeline.fitsdigest import digest_file
 from pipeline.fitsfile import read_hdus
 from pipeline.host import cores
+from pipeline.looks import look, looks
 from pipeline.own.table import PROGRAM
 from pipeline.packing import Packing, Unpacked
 from pipeline.products import Product, read_product
@@ -109,6 +110,7 @@ def execute(
     image: RecipeImage,
     cancel: threading.Event,
     unpacked: Unpacked | None = None,
+    seen: tuple[os.stat_result | None, ...] | None = None,
 ) -> Ran:
     """Run a recipe to its end and read what it left.
 
@@ -124,6 +126,8 @@ def execute(
         Once set, the recipe is stopped.
     unpacked : Unpacked, optional
         Plain copies of packed frames that several calls share; made in `work`, for this one, without.
+    seen : tuple of os.stat_result or None, optional
+        What the inputs looked like when they were last proven; without, they are looked at first.
 
     Raises
     ------
@@ -141,9 +145,12 @@ def execute(
     told = own_clock(clock) if _is_ours(call) else clock_environment(clock, image.platform)
     environment = (*chosen, *told)
     argv, emulator = command(call), call.surroundings.emulator
-    before = [_looks(item.path) for item in call.inputs]
+    seen = look_at(call) if seen is None else seen
     unpacked = unpacked or Unpacked(lambda: work / "in")
-    sources = [unpacked.plain(i.path, i.data_digest, _data_digest) for i in call.inputs]
+    sources = [
+        unpacked.plain(item.path, item.data_digest, _data_digest, found)
+        for item, found in zip(call.inputs, seen, strict=True)
+    ]
     mounts = dict.fromkeys(
         Mount(source.path, target) for source, target in zip(sources, targets, strict=True)
     )
@@ -160,7 +167,7 @@ def execute(
         surroundings=call.surroundings,
     )
     result = engine.run(image, request, cancel)
-    changed, touched = _moved(call.inputs, before)
+    changed, touched = _moved(call.inputs, seen)
     log_path = next((p for name in (LOG, LOG_LEFT_BY_DEATH) if (p := out / name).is_file()), None)
     log = log_path.read_text(encoding="utf-8", errors="replace") if log_path else ""
     products, faults = _collect(out) if result.exit_status == 0 else ((), ())
@@ -172,25 +179,32 @@ def execute(
     )
 
 
-def unfit(call: Call) -> tuple[str, str]:
+def look_at(call: Call) -> tuple[os.stat_result | None, ...]:
+    """Look at the inputs of a call; None for one that is not there."""
+    return tuple(look(item.path) for item in call.inputs)
+
+
+def unfit(call: Call, seen: tuple[os.stat_result | None, ...] | None = None) -> tuple[str, str]:
     """Say why a call must not be run: the recipe would make something wrong of it, and not say so.
 
     Parameters
     ----------
     call : Call
         What would be run.
+    seen : tuple of os.stat_result or None, optional
+        What its inputs look like; without, they are looked at.
 
     Returns
     -------
     cause, reason : str
         Kind of failure, and a sentence with what to do behind a semicolon; both empty if it may run.
     """
-    seen: set[tuple[str, str]] = set()
-    for item in call.inputs:
-        if (item.tag, item.data_digest) in seen:
+    given: set[tuple[str, str]] = set()
+    for item, found in zip(call.inputs, look_at(call) if seen is None else seen, strict=True):
+        if (item.tag, item.data_digest) in given:
             return "unproven", f"{item.tag} {item.name} was given twice; give it once"
-        seen.add((item.tag, item.data_digest))
-        size = _size(item.path)
+        given.add((item.tag, item.data_digest))
+        size = found.st_size if found is not None and stat.S_ISREG(found.st_mode) else 0
         if size != item.size:
             # It is remade or read anew next time, so this is no lasting failure.
             what = f"{item.tag} {item.name} has {size} bytes where {item.size} were expected"
@@ -263,30 +277,12 @@ def _data_digest(path: Path) -> str:
     return digest_file(path).data_digest
 
 
-def _size(path: Path) -> int:
-    """Give the size of a regular file, links followed; 0 for anything else."""
-    try:
-        found = path.stat()
-    except OSError:
-        return 0
-    return found.st_size if stat.S_ISREG(found.st_mode) else 0
-
-
-def _looks(path: Path) -> tuple[int, ...]:
-    """Tell by what a file is known, the time of change last."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
 def _moved(
-    inputs: tuple[StagedInput, ...], before: list[tuple[int, ...]]
+    inputs: tuple[StagedInput, ...], before: tuple[os.stat_result | None, ...]
 ) -> tuple[tuple[StagedInput, ...], tuple[StagedInput, ...]]:
     """Find the inputs that are not what they were, and those of which only the time of change moved."""
-    looks = zip(inputs, before, map(_looks, (item.path for item in inputs)), strict=True)
-    moved = [(item, old, new) for item, old, new in looks if old != new]
+    each = ((item, looks(old), looks(look(item.path))) for item, old in zip(inputs, before, strict=True))
+    moved = [(item, old, new) for item, old, new in each if old != new]
     changed = tuple(item for item, old, new in moved if old[:-1] != new[:-1])
     return changed, tuple(item for item, _, _ in moved if item not in changed)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from pipeline.errors import FitsError
+from pipeline.looks import looks
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -58,20 +59,26 @@ def packing_in(file: io.BufferedReader) -> Packing | None:
     return _BY_MAGIC.get(file.peek(2)[:2])
 
 
-def as_it_lies(path: Path) -> tuple[Path, Packing | None]:
+def as_it_lies(path: Path, found: os.stat_result | None = None) -> tuple[Path, Packing | None]:
     """Give where a file really lies, links followed, and how it is packed; found out once while it stays so.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    found : os.stat_result, optional
+        What it looked like a moment ago.
 
     Raises
     ------
     OSError
         It cannot be opened.
     """
-    found = path.stat()
-    return _looked_at(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    return _looked_at(path, looks(found or path.stat()))
 
 
 @functools.lru_cache(maxsize=8192)
-def _looked_at(path: Path, looks: tuple[int, ...]) -> tuple[Path, Packing | None]:
+def _looked_at(path: Path, seen: tuple[int, ...]) -> tuple[Path, Packing | None]:
     resolved = path.resolve()
     return resolved, packing_of(resolved)
 
@@ -115,7 +122,13 @@ class Unpacked:
         self._readers: Counter[Path] = Counter()
         self._at: Path | None = None
 
-    def plain(self, path: Path, content: str, data_digest: Callable[[Path], str]) -> "Plain":
+    def plain(
+        self,
+        path: Path,
+        content: str,
+        data_digest: Callable[[Path], str],
+        found: os.stat_result | None = None,
+    ) -> "Plain":
         """Give a file that a recipe can read: itself, links followed, or its unpacked copy.
 
         Parameters
@@ -126,6 +139,8 @@ class Unpacked:
             Its data digest, which the copy is proven to have.
         data_digest : callable
             Gives the data digest of a plain file.
+        found : os.stat_result, optional
+            What the frame looked like a moment ago.
 
         Raises
         ------
@@ -134,7 +149,7 @@ class Unpacked:
         OSError
             The copy cannot be written.
         """
-        path, packing = as_it_lies(path)
+        path, packing = as_it_lies(path, found)
         if packing is None:
             return Plain(path)
         with self._locks[path]:

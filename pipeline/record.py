@@ -4,10 +4,12 @@ The only translator between the two packages; what it writes, it writes through 
 """
 
 import functools
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 from pipeline.accept import Verdict
 from pipeline.as_given import as_given
@@ -161,8 +163,8 @@ def record(store: Store, job: Job, ran: Ran, verdict: Verdict, *, engine: Engine
         The store cannot take it: a full disk, a record that contradicts its action.
     """
     outputs = tuple(output_of(store, product) for product in ran.products) if verdict.is_accepted else ()
-    told = _told(job, ran, verdict, outputs, _kept_log(store, ran, is_own=verdict.is_accepted))
-    run = with_measures(told, ran, engine=engine, invocation=invocation)
+    log = _kept_log(store, ran, is_own=verdict.is_accepted)
+    run = _run(job, ran, verdict, outputs, log, measures(ran, engine=engine, invocation=invocation))
     store.commit(job.action, run)
     return run
 
@@ -177,47 +179,52 @@ def _kept_log(store: Store, ran: Ran, *, is_own: bool) -> str | None:
     return store.objects.put_bytes(ran.log.encode()).digest
 
 
-def with_measures(run: Run, ran: Ran, *, engine: Engine, invocation: str | None) -> Run:
-    """Write into a record how a call went: when, how long, with what; not what came of it."""
+def measures(ran: Ran, *, engine: Engine, invocation: str | None) -> dict[str, Any]:
+    """Give the fields of a record that say how a call went: when, how long, with what."""
     result = ran.result
-    return replace(
-        run,
-        run=ran.call.run,
-        exit_status=result.exit_status,
-        signal=result.signal,
-        started=time_of(result.started),
-        ended=time_of(result.ended),
-        clock_mode="frozen" if ran.clock else "real",
-        clock_at=ran.clock.strftime("%Y-%m-%dT%H:%M:%SZ") if ran.clock else None,
-        wall_ms=result.wall_ms,
-        cpu_user_ms=result.cpu_user_ms,
-        cpu_system_ms=result.cpu_system_ms,
-        peak_memory_bytes=result.peak_memory_bytes,
-        read_bytes=result.read_bytes,
-        written_bytes=result.written_bytes,
-        threads=int(dict(ran.environment)[THREADS]),
-        argv=ran.argv,
-        environment=ran.environment,
-        engine=tuple(engine_of(engine).items()),
-        isolation=result.isolation,
-        host=host(),
-        invocation=invocation,
-    )
+    return {
+        "run": ran.call.run,
+        "exit_status": result.exit_status,
+        "signal": result.signal,
+        "started": time_of(result.started),
+        "ended": time_of(result.ended),
+        "clock_mode": "frozen" if ran.clock else "real",
+        "clock_at": ran.clock.strftime("%Y-%m-%dT%H:%M:%SZ") if ran.clock else None,
+        "wall_ms": result.wall_ms,
+        "cpu_user_ms": result.cpu_user_ms,
+        "cpu_system_ms": result.cpu_system_ms,
+        "peak_memory_bytes": result.peak_memory_bytes,
+        "read_bytes": result.read_bytes,
+        "written_bytes": result.written_bytes,
+        "threads": int(dict(ran.environment)[THREADS]),
+        "argv": ran.argv,
+        "environment": ran.environment,
+        "engine": tuple(engine_of(engine).items()),
+        "isolation": result.isolation,
+        "host": host(),
+        "invocation": invocation,
+    }
 
 
-def _told(job: Job, ran: Ran, verdict: Verdict, outputs: tuple[OutputFile, ...], log: str | None) -> Run:
-    """Describe what was asked and what came of it; `with_measures` adds how it went."""
+def _run(
+    job: Job,
+    ran: Ran,
+    verdict: Verdict,
+    outputs: tuple[OutputFile, ...],
+    log: str | None,
+    how: Mapping[str, Any],
+) -> Run:
+    """Describe what was asked, how it went, and what came of it."""
     call = ran.call
     caveats = (*verdict.caveats, *job.caveats)
     return Run(
-        run=call.run,
+        **how,
         action=job.action.key,
         status=_status(verdict, caveats),
         cause=verdict.cause or None,
         reason=verdict.reason or None,
         stage=job.step.stage.value,
         unit=job.step.unit,
-        started=time_of(ran.result.started),
         memory_limit_bytes=call.memory_bytes,
         timeout_ms=None if call.timeout_s is None else round(call.timeout_s * 1000),
         defaults=job.effective.defaults,

@@ -1,5 +1,6 @@
 """From a step to a job: its inputs as bytes with digests and canonical names, its parameters in full."""
 
+import os
 import re
 import threading
 from collections import defaultdict
@@ -13,6 +14,7 @@ from pipeline.execute import StagedInput
 from pipeline.fitsdigest import digest_file, in_short
 from pipeline.given import ECSV
 from pipeline.image import ImageLibrary
+from pipeline.looks import look
 from pipeline.model import Frame, FrameInput, ProductInput, Step
 from pipeline.own.environment import own_image
 from pipeline.own.table import is_own
@@ -22,7 +24,7 @@ from pipeline.sof import NAME
 from pipeline.unmatched import without_unmatched
 from provenance.digest import digest_file as digest_bytes_of
 from provenance.errors import FileChanged
-from provenance.memo import Memo, identity
+from provenance.memo import Memo
 from provenance.model import OutputFile
 from provenance.store import Store
 
@@ -70,7 +72,6 @@ class Resolver:
         self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
         self._survey = threading.Lock()
         self._effective: dict[tuple[str, tuple[tuple[str, str], ...]], Effective] = {}
-        self._seen: dict[Path, tuple[tuple[int, ...], Memo]] = {}
 
     def job(self, step: Step, runs: Mapping[str, Maker]) -> Job:
         """Make a step into a job.
@@ -109,14 +110,24 @@ class Resolver:
             except FileChanged as error:
                 raise FitsError(f"{error.message}; wait until it is whole, and run again") from error
 
-    def holds(self, file: StagedInput) -> bool:
+    def holds(self, file: StagedInput, found: os.stat_result | None = None) -> bool:
         """Tell whether an input still has the bytes that its job was made of; read only if its looks moved.
+
+        Parameters
+        ----------
+        file : StagedInput
+            The input.
+        found : os.stat_result, optional
+            What it looked like a moment ago.
 
         Raises
         ------
         FitsError, OSError
             It cannot be read any more.
         """
+        known = self._store.memo(found or file.path.stat())
+        if known is not None and known.digest == file.digest:
+            return True
         if file.path == self._store.objects.path(file.digest):
             return self._store.proves(file.digest)
         return self.digests(file.path).digest == file.digest
@@ -132,18 +143,9 @@ class Resolver:
         return all((known := self._recall(file.path)) and known.digest == file.digest for file in staged)
 
     def _recall(self, path: Path) -> Memo | None:
-        try:
-            status = path.stat()
-        except OSError:
-            return None
-        looks = identity(status)
-        seen, known = self._seen.get(path, ((), None))
-        if seen != looks:
-            known = self._store.memo(status)
-            if known is None or known.data_digest is None:
-                return None
-            self._seen[path] = (looks, known)  # a static serves every exposure of a year
-        return known
+        found = look(path)
+        known = None if found is None else self._store.memo(found)
+        return None if known is None or known.data_digest is None else known
 
     def data_digest(self, path: Path) -> str:
         """Give the data digest of a frame."""

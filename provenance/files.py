@@ -124,16 +124,17 @@ def link(descriptor: int, target: Path) -> bool:
     bool
         False if the name was taken.
     """
+    place, name = os.path.split(target)
     try:
-        directory = os.open(target.parent, _DIRECTORY)
+        directory = os.open(place, _DIRECTORY)
     except FileNotFoundError:
         make_directory(target.parent)
-        directory = os.open(target.parent, _DIRECTORY)
+        directory = os.open(place, _DIRECTORY)
     try:
         try:
             # Following the link in /proc takes linkat(2), which Python calls only when a directory is given.
             source = f"/proc/self/fd/{descriptor}"
-            os.link(source, target.name, dst_dir_fd=directory, follow_symlinks=True)
+            os.link(source, name, dst_dir_fd=directory, follow_symlinks=True)
         except FileExistsError:
             return _is_same_file(descriptor, target)
         except OSError:

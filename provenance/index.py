@@ -66,6 +66,7 @@ class Index:
         self.writable = writable
         self._fill = fill
         self._lock = threading.RLock()
+        self._speaking = _Speaking(self._lock, self._understood)
         self._database = self._open()
 
     def read(self, sql: str, parameters: Iterable[object] = ()) -> list[tuple[Any, ...]]:
@@ -76,7 +77,7 @@ class Index:
         StoreDamaged, StoreLocked, StoreVersion
             The database cannot be read.
         """
-        with self._speaking():
+        with self._speaking:
             return self._database.execute(sql, tuple(parameters)).fetchall()
 
     @contextmanager
@@ -88,7 +89,7 @@ class Index:
         StoreDamaged, StoreLocked, StoreFull, StoreVersion
             The database cannot be written.
         """
-        with self._speaking():
+        with self._speaking:
             if self._is_writing:
                 yield
                 return
@@ -161,30 +162,26 @@ class Index:
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
         """Hold a transaction open, or within the caller's a part of it that can be undone alone."""
-        with self._speaking(), self._database.atomic() if self._is_writing else self.writing():
+        with self._speaking, self._database.atomic() if self._is_writing else self.writing():
             yield
 
     @property
     def _is_writing(self) -> bool:
         return bool(self._database.conn.in_transaction)
 
-    @contextmanager
-    def _speaking(self) -> Iterator[None]:
-        """Use the connection alone, and turn its errors into this package's."""
-        with self._lock, _errors(self.path):
-            try:
-                yield
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
-                    raise
-                version = schema.version_of(self._database)
-                if version == schema.VERSION:
-                    raise
-                raise StoreVersion(
-                    f"another clio made {self.path} anew meanwhile, of version {version} where this one knows"
-                    f" {schema.VERSION}",
-                    "run again: what was done is recorded",
-                ) from error
+    def _understood(self, error: sqlite3.DatabaseError) -> Exception:
+        """Give this package's error for one of SQLite's, met with the connection in hand."""
+        if getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_ERROR:
+            return _translated(error, self.path)
+        with _errors(self.path):
+            version = schema.version_of(self._database)
+        if version == schema.VERSION:
+            return error
+        return StoreVersion(
+            f"another clio made {self.path} anew meanwhile, of version {version} where this one knows"
+            f" {schema.VERSION}",
+            "run again: what was done is recorded",
+        )
 
     def _open(self) -> "Database":
         if not self.writable:
@@ -328,27 +325,52 @@ def _is_readable(path: Path) -> bool:
         return False
 
 
+class _Speaking:
+    """Uses a connection alone, and turns its errors into this package's; again and again, and nested."""
+
+    def __init__(
+        self, lock: threading.RLock, understood: Callable[[sqlite3.DatabaseError], Exception]
+    ) -> None:
+        self._lock = lock
+        self._understood = understood
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        try:
+            if isinstance(error, sqlite3.DatabaseError) and (ours := self._understood(error)) is not error:
+                raise ours from error
+        finally:
+            self._lock.release()
+
+
 @contextmanager
 def _errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into this package's; a mistake in our own SQL stays what it is."""
+    """Turn SQLite's errors into this package's."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0)
-        match code & 0xFF:
-            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-                raise StoreDamaged(f"{path} is damaged: {error}", "run `clio reindex`") from error
-            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                raise StoreLocked(f"{path} is in use: {error}", "wait for the other process") from error
-            case sqlite3.SQLITE_FULL:
-                raise StoreFull(path) from error
-            case sqlite3.SQLITE_IOERR if code == _SHM_FULL:
-                raise StoreFull(path) from error
-            case (
-                sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM
-            ):
-                raise StoreLocked(f"{path} cannot be used: {error}", "look at its permissions") from error
-            case sqlite3.SQLITE_CONSTRAINT:
-                raise RecordRefused(f"a row does not fit the index: {error}") from error
-            case _:
-                raise
+        if (ours := _translated(error, path)) is error:
+            raise
+        raise ours from error
+
+
+def _translated(error: sqlite3.DatabaseError, path: Path) -> Exception:
+    """Give this package's error for one of SQLite's; a mistake in our own SQL stays what it is."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    match code & 0xFF:
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return StoreDamaged(f"{path} is damaged: {error}", "run `clio reindex`")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StoreLocked(f"{path} is in use: {error}", "wait for the other process")
+        case sqlite3.SQLITE_FULL:
+            return StoreFull(path)
+        case sqlite3.SQLITE_IOERR if code == _SHM_FULL:
+            return StoreFull(path)
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return StoreLocked(f"{path} cannot be used: {error}", "look at its permissions")
+        case sqlite3.SQLITE_CONSTRAINT:
+            return RecordRefused(f"a row does not fit the index: {error}")
+        case _:
+            return error

@@ -19,6 +19,9 @@ from provenance.settled import SETTLED_NS, settled_from
 
 _log = logging.getLogger(__name__)
 
+_MOST_FOUND = 4096
+"""Files that are known without asking the database again: some megabytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Memo:
@@ -65,17 +68,25 @@ class Memos:
 
     def __init__(self, index: Index) -> None:
         self._index = index
+        self._found: dict[tuple[int, ...], Memo] = {}
 
     def find(self, stat: os.stat_result) -> Memo | None:
         """Return what is remembered of a file that looks like this; None if nothing can be believed."""
+        looks = identity(stat)
+        if (known := self._found.get(looks)) is not None:
+            return known
         rows = self._index.read(
             "SELECT digest, data_digest, extra, hashed_at_ns FROM stat_memo"
             " WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
-            identity(stat),
+            looks,
         )
         for digest, data_digest, extra, hashed_at_ns in rows:
             if hashed_at_ns - stat.st_mtime_ns >= SETTLED_NS:
-                return Memo(digest, data_digest, extra)
+                if len(self._found) >= _MOST_FOUND:
+                    self._found = {}
+                # A static serves every exposure of a year, a master each of its night.
+                self._found[looks] = found = Memo(digest, data_digest, extra)
+                return found
         return None
 
     def add(self, entries: Iterable[MemoEntry]) -> None:
@@ -91,6 +102,9 @@ class Memos:
         StoreDamaged, StoreFull, StoreLocked
             The database cannot be written.
         """
+        entries = tuple(entries)
+        for entry in entries:
+            self._found.pop(identity(entry.stat), None)
         if rows := memo_rows(entries):
             self._index.insert(rows)
 

@@ -49,6 +49,7 @@ class Objects:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._objects = root / "objects"
+        self._place = functools.lru_cache(maxsize=4096)(functools.partial(_place, self._objects))
         self._scratch = root / "tmp"
         self._damaged = root / "damaged"
         self._taken_over = f"{root.resolve()}/work/"
@@ -63,7 +64,7 @@ class Objects:
         StoreDamaged
             That is no digest, so no name of an object: it may come from a record somebody edited.
         """
-        return _place(self._objects, digest)
+        return self._place(digest)
 
     def put(self, path: Path) -> StoredObject:
         """Take a file into the store.
@@ -269,7 +270,6 @@ class Objects:
             self.set_aside(digest)
 
 
-@functools.lru_cache(maxsize=4096)
 def _place(objects: Path, digest: str) -> Path:
     if not is_digest(digest):
         raise StoreDamaged(f"{digest!r} is no digest")

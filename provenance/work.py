@@ -15,6 +15,8 @@ from provenance.errors import NotAFile
 from provenance.files import listing, open_regular, scratch_name, writing_to
 from provenance.identity import Owner, this_process
 
+_REWRITTEN = "in/frames.sof"
+"""What each run writes anew: it stays for the next one, as any inode made or removed costs."""
 _OWNER = "owner"
 _KEPT = "kept"
 _MOST_OWNER = 4096
@@ -140,7 +142,7 @@ class Work:
         try:
             is_fit = sorted(os.listdir(spare)) == ["in", "out", _OWNER]  # noqa: PTH208 - names only
             mode = os.lstat(spare).st_mode
-            if is_fit and all(_empty(spare / name, mode) for name in ("in", "out")):
+            if is_fit and all(_empty(f"{spare}/{name}", mode) for name in ("in", "out")):
                 self._spare.append(spare)
                 return True
         except OSError:
@@ -175,15 +177,21 @@ def _drop(spare: list[Path]) -> None:
             _remove(spare.pop())
 
 
-def _empty(directory: Path, mode: int) -> bool:
-    """Remove the files in a directory; tell whether it is as it was when it was made, of that mode."""
+def _empty(directory: str, mode: int) -> bool:
+    """Remove the files in `in/` or `out/`; tell whether it is as good as new, of that mode."""
     if os.lstat(directory).st_mode != mode:
         return False
     with os.scandir(directory) as entries:
-        names = [entry.path for entry in entries if not entry.is_dir(follow_symlinks=False)]
-    for name in names:
-        os.unlink(name)  # noqa: PTH108 - a text, and no path needed
-    return not os.listdir(directory)  # noqa: PTH208 - whether there is any
+        found = [entry for entry in entries if not _is_rewritten(entry)]
+    directories = [entry for entry in found if entry.is_dir(follow_symlinks=False)]
+    for entry in found:
+        if entry not in directories:
+            os.unlink(entry.path)  # noqa: PTH108 - a text, and no path needed
+    return not directories
+
+
+def _is_rewritten(entry: os.DirEntry[str]) -> bool:
+    return entry.path.endswith(_REWRITTEN) and entry.is_file(follow_symlinks=False)
 
 
 def _remove(path: Path) -> None:

@@ -263,7 +263,8 @@ VALUES = {
     "pipeline.recipes": {"pipeline.model", "pipeline.modes"},
     "pipeline.sof": {"pipeline.errors"},
     "pipeline.schedule": set(),
-    "pipeline.packing": {"pipeline.errors"},
+    "pipeline.looks": set(),
+    "pipeline.packing": {"pipeline.errors", "pipeline.looks"},
     "pipeline.fitsfile": {"pipeline.errors", "pipeline.packing"},
     "pipeline.volatile": set(),
     "pipeline.fitsdigest": {

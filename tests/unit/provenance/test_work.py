@@ -50,15 +50,19 @@ def inodes(work: Path) -> list[int]:
 def test_scratch_of_a_run_that_ended_well_serves_the_next_one_empty(store: Store) -> None:
     first = store.work("first")
     before = inodes(first)
-    (first / "in" / "frames.sof").write_text("sof")
-    (first / "out" / "product.fits").write_bytes(b"product")
+    for name in ("in", "out"):
+        (first / name / "frames.sof").write_text("what the next run writes anew, if it is of its inputs")
+        (first / name / "product.fits").write_bytes(b"product")
     store.discard_work("first", is_quiet=True)
     assert list((store.path / "work").iterdir()) == []
 
     second = store.work("second")
 
     assert inodes(second) == before
-    assert [list((second / name).iterdir()) for name in ("in", "out")] == [[], []]
+    assert [[path.name for path in (second / name).iterdir()] for name in ("in", "out")] == [
+        ["frames.sof"],
+        [],
+    ]
     assert (second / "owner").read_text() == str(this_process())
 
 
@@ -74,12 +78,24 @@ def _add(work: Path) -> None:
     (work / "kept").touch()
 
 
+def _list_folder(work: Path) -> None:
+    (work / "in" / "frames.sof").mkdir()
+
+
 def _replace(work: Path) -> None:
     (work / "out").rmdir()
     (work / "out").symlink_to(work / "in")
 
 
-@pytest.mark.parametrize("spoil", [_leave_folder, _close, _add, _replace])
+def test_a_link_in_place_of_the_set_of_frames_is_not_written_through(store: Store, tmp_path: Path) -> None:
+    work = store.work("first")
+    (work / "in" / "frames.sof").symlink_to(tmp_path / "somebody's")
+    store.discard_work("first", is_quiet=True)
+
+    assert list((store.work("second") / "in").iterdir()) == []
+
+
+@pytest.mark.parametrize("spoil", [_leave_folder, _list_folder, _close, _add, _replace])
 def test_scratch_that_is_odd_serves_nobody_again(store: Store, spoil: Callable[[Path], None]) -> None:
     first = store.work("first")
     spoil(first)
