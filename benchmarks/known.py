@@ -61,7 +61,7 @@ def make_known(root: Path) -> Plan:
             run = record(store, job, ran, accepted, engine=NoEngine(), invocation=invocation)
             store.discard_work(id_)
             products = tuple((o.tag, o.name, store.objects.path(o.digest)) for o in run.outputs)
-            with store.linking(run):
+            with store.files.linking(run):
                 publish(settings.products, step, products, settings.table.clio.link, store)
             runs[step.id] = run
     return plan

@@ -101,7 +101,7 @@ def opened_bundle(
                 library=library or ImageLibrary(),
                 engine=DeferredEngine(lambda: _open_engine(engine) if isinstance(engine, str) else engine),
                 folders=folders,
-                digest=store.digest_of,
+                digest=store.files.digest_of,
                 cancel=threading.Event(),
             )
             yield Opened(imported, workshop, chain(store, runs, closure=True))

@@ -186,8 +186,8 @@ class Conductor:
             objects = self._tools.store.objects
             products = tuple((o.tag, o.name, objects.path(o.digest)) for o in run.outputs)
             settings = self._tools.settings
-            with self._tools.store.linking(run):
-                publish(settings.products, step, products, settings.table.clio.link, self._tools.store)
+            with self._tools.store.files.linking(run):
+                publish(settings.products, step, products, settings.table.clio.link, self._tools.store.files)
         elif did is Did.FAILED and not is_different:
             # What it made of other inputs or parameters is not what is asked for now.
             withdraw(self._tools.settings.products, step)

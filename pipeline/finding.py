@@ -111,7 +111,7 @@ def in_stores(workshop: "Workshop", digest: str) -> Path | None:
 
 def in_store(store: Store, digest: str) -> Path | None:
     """Find an object in a store; a damaged one is none."""
-    return store.objects.path(digest) if store.proves(digest) else None
+    return store.objects.path(digest) if store.files.proves(digest) else None
 
 
 def _staged(item: InputFile, asked: ActionInput, path: Path) -> StagedInput:

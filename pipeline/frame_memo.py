@@ -34,7 +34,7 @@ class FrameMemo:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known = store.notes(_reader())
+        self._known = store.files.notes(_reader())
         self._new: list[Note] = []
 
     def read(self, path: Path) -> Frame | Problem | None:
@@ -63,7 +63,7 @@ class FrameMemo:
     def save(self) -> None:
         """Remember what was read."""
         if self._new:
-            self._store.take_notes(_reader(), self._new)
+            self._store.files.take_notes(_reader(), self._new)
             self._new = []
 
 

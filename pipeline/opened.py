@@ -125,7 +125,7 @@ class Opened:
 
     def known_digest(self, path: Path) -> str | None:
         """Give the digest of a file if it is remembered; reads nothing of it."""
-        known = self.store.memo(path.stat())
+        known = self.store.files.memo(path.stat())
         return known.digest if known else None
 
     def plan(self) -> Plan:

@@ -322,7 +322,7 @@ class _Shelf:
             status = path.stat()
             if not file.seen_at or status.st_size != file.size:
                 return None
-            known = self.store.memo(status)
+            known = self.store.files.memo(status)
             return path if (known.digest if known else digest_file(path)) == file.digest else None
         except (OSError, ProvenanceError):
             return None

@@ -180,7 +180,7 @@ class Reduction(Opened):
             files.append(self.store.records.record_path(run.action, run.run))
             for digest in (*(o.digest for o in run.outputs), *(e.digest for e in run.extras)):
                 path = self.store.objects.path(digest)
-                if not self.store.remembers_object(digest, path.lstat()):
+                if not self.store.files.remembers(digest, path.lstat()):
                     return None  # edited while we looked, or on a disk that takes no memo
                 files.append(path)
         read = (*self.settings.folders, *given_places(self.settings))

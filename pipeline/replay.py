@@ -280,7 +280,7 @@ class _Replaying:
             again = record_again(shop, remade, Purpose.REPLAY, invocation=terms.invocation)
             state(shop, remade, found, again.run)
             unproven = vouch(shop, remade, found, again)
-        with shop.target.linking(again):
+        with shop.target.files.linking(again):
             pass  # the scratch name went: what was just stored is remembered as it looks now
         return Replayed(run, found.sameness, found.reason, "", found.products, again, unproven)
 

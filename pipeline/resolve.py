@@ -104,8 +104,8 @@ class Resolver:
             if known is not None:
                 return known
             try:
-                found = self._store.read_file(path, _read)
-                self.has_restless |= self._store.memo(path.stat()) is None
+                found = self._store.files.read(path, _read)
+                self.has_restless |= self._store.files.memo(path.stat()) is None
                 return found
             except FileChanged as error:
                 raise FitsError(f"{error.message}; wait until it is whole, and run again") from error
@@ -125,11 +125,11 @@ class Resolver:
         FitsError, OSError
             It cannot be read any more.
         """
-        known = self._store.memo(found or file.path.stat())
+        known = self._store.files.memo(found or file.path.stat())
         if known is not None and known.digest == file.digest:
             return True
         if file.path == self._store.objects.path(file.digest):
-            return self._store.proves(file.digest)
+            return self._store.files.proves(file.digest)
         return self.digests(file.path).digest == file.digest
 
     def knows_frames(self, step: Step) -> bool:
@@ -144,7 +144,7 @@ class Resolver:
 
     def _recall(self, path: Path) -> Memo | None:
         found = look(path)
-        known = None if found is None else self._store.memo(found)
+        known = None if found is None else self._store.files.memo(found)
         return None if known is None or known.data_digest is None else known
 
     def data_digest(self, path: Path) -> str:

@@ -128,7 +128,7 @@ class Restorer:
             found = judge(self._workshop, remade)
             again = record_again(self._workshop, remade, Purpose.REPLAY)
             state(self._workshop, remade, found, again.run)
-        with store.linking(again):
+        with store.files.linking(again):
             pass  # the scratch name went: what was just proven is remembered as it looks now
         if all(output.digest != digest for output in again.outputs):
             raise RecipeFailed(
@@ -143,6 +143,6 @@ class Restorer:
         if dropped is None or item is None or dropped.workspace != str(self._root):
             return ()
         artifact = self._store.objects.path(digest)
-        with self._store.linking(run):
+        with self._store.files.linking(run):
             paths = [self._products / name for name in item.links]
-            return tuple(path for path in paths if show(path, artifact, self._link, self._store))
+            return tuple(path for path in paths if show(path, artifact, self._link, self._store.files))

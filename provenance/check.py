@@ -355,7 +355,7 @@ class _Examination:
             if found is None:
                 continue
             at = times.get(digest, 0)
-            if (not deep or at >= began) and self._store.remembers_object(digest, found):
+            if (not deep or at >= began) and self._store.files.remembers(digest, found):
                 self._carried_on += deep
             else:
                 to_read.append((at, digest, found))
@@ -411,7 +411,9 @@ class _Examination:
 
     def _note(self, sound: list[MemoEntry], verified: Verified | None) -> None:
         """Remember what was read and is sound."""
-        self._store.memoize_all(entry for entry in sound if stat.S_IMODE(entry.stat.st_mode) == READ_ONLY)
+        self._store.files.memoize_all(
+            entry for entry in sound if stat.S_IMODE(entry.stat.st_mode) == READ_ONLY
+        )
         if verified is not None:
             verified.add(entry.digest for entry in sound)
         sound.clear()

@@ -110,7 +110,9 @@ class _Importing:
                 incoming.take(digest, self._zipped, member, keep=digest in new)
             incoming.publish()
         at_ns = time.time_ns()
-        store.memoize_all(MemoEntry(os.lstat(store.objects.path(digest)), digest, at_ns) for digest in new)
+        store.files.memoize_all(
+            MemoEntry(os.lstat(store.objects.path(digest)), digest, at_ns) for digest in new
+        )
         for key in bundle.actions:
             store.records.copy_action(key, self._paper(member_of(Part.ACTION, key)))
         statement = self._state(runs, statements, files) if runs or statements else ""

@@ -9,8 +9,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -20,11 +20,10 @@ from provenance.acceptances import ACCEPTED, REVOKED, Acceptance, Accepted, InFo
 from provenance.claims import LeaseTerms, claim
 from provenance.claims import sweep as sweep_claims
 from provenance.costs import PastCost, select_costs
-from provenance.digest import digest_file, is_digest
+from provenance.digest import is_digest
 from provenance.doubts import Doubts
 from provenance.dropped import PRUNED, Dropped, DroppedObject, newest_of
 from provenance.errors import (
-    FileChanged,
     RecordRefused,
     StoreDamaged,
     StoreExists,
@@ -52,14 +51,14 @@ from provenance.imports import (
 from provenance.index import Index, database_path
 from provenance.layout import StoreCard, read_card, write_layout
 from provenance.lookup import Lookup, Shelves, look_up, look_up_accepted
-from provenance.memo import Memo, MemoEntry, Memos, Note, identity, is_settled, memo_rows
+from provenance.memo import MemoEntry, Memos, memo_rows
 from provenance.model import Action, Invocation, Purpose, Run, Statement
 from provenance.objects import Objects
 from provenance.pins import PINNED, UNPINNED, Pin, Pinned, Unpinned, pins
 from provenance.queries import Attempt, KnownFile, PastStep, Target
+from provenance.readings import Readings
 from provenance.records import Records
 from provenance.rows import statement_rows
-from provenance.settled import has_writer
 from provenance.taints import CLEARED, TAINTED, Taint, taints
 from provenance.taints import InForce as TaintsInForce
 from provenance.taking import fill, recorded_rows, take_in
@@ -67,8 +66,6 @@ from provenance.work import Leftover, Work
 
 _log = logging.getLogger(__name__)
 
-_TRIES = 3
-"""How often a file is read that somebody writes to."""
 _NEAREST_OF = 32
 """Actions tried for a step that are compared with a new one, to find the nearest."""
 
@@ -82,14 +79,16 @@ class Store:
         self._index = index
         self._records = Records(path)
         self._work = Work(path)
-        self._memos = Memos(index)
         self._in_force = InForce(self.acceptances)
         self.objects = Objects(path)
+        memos = Memos(index)
+        self.files = Readings(memos, self.objects, writable=index.writable)
+        """What is known of files by their times."""
         self._tainted: TaintsInForce | None = None
         self._importing = Importing(self._read_imports, self._records.imports)
         self._doubts = Doubts(lambda: self.tainted or None)
         self._shelves = Shelves(
-            *(self._records, self.objects, self._memos, index.writable),
+            *(self._records, self.objects, memos, index.writable),
             dropped=self.dropped,
             stranger=lambda run: self.imports.doubt(run),
             indexed=lambda run: queries.record_digest_of(index, run),
@@ -424,130 +423,6 @@ class Store:
             ) from error
         return imports_of(imported, self._said(TRUSTED), self._said(DISTRUSTED))
 
-    # What is known of a file by its times.
-
-    def memo(self, stat: os.stat_result) -> Memo | None:
-        """Return what is remembered of a file that looks like this."""
-        return self._memos.find(stat)
-
-    def memoize(self, entry: MemoEntry) -> None:
-        """Remember what a file held that anybody may write to, if any change will show in its times."""
-        if is_settled(entry.stat, entry.read_at_ns):
-            self.memoize_all([entry])
-
-    def digest_of(self, path: Path) -> str:
-        """Give the digest of a file that anybody may write to, read only if it is not remembered.
-
-        Raises
-        ------
-        FileChanged
-            It changes while it is read.
-        OSError
-            It cannot be read.
-        """
-        known = self.memo(path.stat())
-        return (known or self.read_file(path, lambda p: Memo(digest_file(p), None, None))).digest
-
-    def read_file(self, path: Path, read: Callable[[Path], Memo]) -> Memo:
-        """Read a file that anybody may write to, and remember what it held, if any change will show.
-
-        Parameters
-        ----------
-        path : Path
-            The file.
-        read : callable
-            Gives what it holds; called again if somebody wrote to it meanwhile.
-
-        Raises
-        ------
-        FileChanged
-            It changes while it is read, again and again.
-        """
-        for _ in range(_TRIES):
-            began_ns, before = time.time_ns(), path.stat()
-            found = read(path)
-            if identity(path.stat()) == identity(before):
-                if not has_writer(path):
-                    self.memoize(MemoEntry(before, found.digest, began_ns, found.data_digest, found.extra))
-                return found
-        raise FileChanged(f"{path} changes while it is read")
-
-    def is_copy(self, path: Path, digest: str) -> bool:
-        """Tell whether a file that anybody may write to has the bytes of an object.
-
-        Raises
-        ------
-        OSError
-            It cannot be read.
-        """
-        try:
-            return self.digest_of(path) == digest
-        except FileChanged:
-            return False
-
-    def note_copy(self, path: Path, digest: str) -> None:
-        """Remember that a file is a copy of an object, made by this process a moment ago."""
-        with suppress(FileNotFoundError):  # somebody was quick
-            self.memoize_all([MemoEntry(path.stat(), digest, time.time_ns())])
-
-    def memoize_all(self, entries: Iterable[MemoEntry]) -> None:
-        """Remember what files of the store's own held, in one transaction."""
-        if self._index.writable:
-            self._memos.try_add(entries)
-
-    def notes(self, reader: str) -> dict[tuple[int, ...], str]:
-        """Return what a reader noted of files, by `memo.identity` of their status."""
-        return self._memos.notes(reader)
-
-    def take_notes(self, reader: str, notes: Iterable[Note]) -> None:
-        """Keep what a reader noted of files, for as long as they look the same."""
-        if self._index.writable:
-            self._memos.take_notes(reader, notes)
-
-    def remembers_object(self, digest: str, stat: os.stat_result) -> bool:
-        """Tell whether an object's file looks as it did when its bytes were last proven."""
-        memo = self._memos.find(stat)
-        return memo is not None and memo.digest == digest
-
-    def proves(self, digest: str) -> bool:
-        """Tell whether an object is there and sound; it is read unless it is remembered."""
-        try:
-            found = os.lstat(self.objects.path(digest))
-        except FileNotFoundError:
-            return False
-        return self.remembers_object(digest, found) or self.objects.damage(digest) is None
-
-    @contextmanager
-    def linking(self, run: Run) -> Iterator[None]:
-        """Make or remove links to a run's objects in the block without the memo forgetting them.
-
-        Notes
-        -----
-        A link moves the change time as an edit does. An object that looked as it did when its bytes were
-        proven, and in the end differs in that time alone, is remembered as it looks then. So are objects
-        this process stored a moment ago, whose scratch name went meanwhile.
-        """
-        before = {digest: self._proven(digest) for digest, _ in run.artifacts}
-        yield
-        moved = []
-        for digest, proven in before.items():
-            with suppress(FileNotFoundError):
-                found = os.lstat(self.objects.path(digest))
-                if proven is not None and _differ_in_change_time_alone(proven, found):
-                    moved.append(MemoEntry(found, digest, time.time_ns()))
-            self.objects.forget_fresh(digest)
-        self.memoize_all(moved)
-
-    def _proven(self, digest: str) -> os.stat_result | None:
-        """Return what an object looks like, or looked like when this process stored it; None if unproven."""
-        if (fresh := self.objects.fresh(digest)) is not None:
-            return fresh
-        try:
-            found = os.lstat(self.objects.path(digest))
-        except FileNotFoundError:
-            return None
-        return found if self.remembers_object(digest, found) else None
-
     # Reading.
 
     def lookup(self, key: str) -> Lookup:
@@ -729,12 +604,6 @@ def _check_outputs(action: Action, run: Run, who: str) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _differ_in_change_time_alone(before: os.stat_result, after: os.stat_result) -> bool:
-    names = ("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_mode")
-    same = all(getattr(before, name) == getattr(after, name) for name in names)
-    return same and before.st_ctime_ns != after.st_ctime_ns
 
 
 def _open_index(database: Path, records: Records, *, writable: bool) -> Index:

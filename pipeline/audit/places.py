@@ -178,9 +178,9 @@ class Places:
 
     def _digests(self, path: Path) -> tuple[str | None, str | None]:
         try:
-            known = self.store.memo(path.stat()) if self.store is not None else None
+            known = self.store.files.memo(path.stat()) if self.store is not None else None
             if known is None or known.data_digest is None:
-                known = self.store.read_file(path, _read) if self.store is not None else _read(path)
+                known = self.store.files.read(path, _read) if self.store is not None else _read(path)
         except (OSError, FitsError, FileChanged):
             return None, None
         return known.digest, known.data_digest

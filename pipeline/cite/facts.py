@@ -357,7 +357,7 @@ def _is_intact(store: Store, path: Path, item: InputFile) -> bool:
         status = path.stat()
         if item.size is not None and status.st_size != item.size:
             return False
-        known = store.memo(status)
+        known = store.files.memo(status)
         return (known.digest if known else digest_file(path)) == item.digest
     except OSError:
         return False

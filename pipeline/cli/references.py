@@ -149,7 +149,7 @@ def digest_of(store: "Store", path: Path) -> str:
     if is_digest(named) and store.objects.path(named).resolve() == target:
         return named  # a link into the store; whether its bytes are sound, `check` says
     try:
-        return store.digest_of(path)
+        return store.files.digest_of(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
 

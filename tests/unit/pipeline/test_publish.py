@@ -55,7 +55,7 @@ def test_a_product_is_shown_as_asked(
     tmp_path: Path, store: Store, link: str, is_same: bool | None, is_link: bool | None
 ) -> None:
     source = artifact(store)
-    publish(tmp_path / "products", step(), (("F", "F-01.fits", source),), link, store)
+    publish(tmp_path / "products", step(), (("F", "F-01.fits", source),), link, store.files)
 
     path = tmp_path / "products" / "calibrations" / "flat" / "T" / "F-01.fits"
     assert path.read_text() == "pixels"
@@ -69,10 +69,10 @@ def test_a_product_is_shown_as_asked(
 def test_a_name_that_shows_the_right_thing_is_left_alone(tmp_path: Path, store: Store) -> None:
     source = artifact(store)
     products = (("F", "F-01.fits", source),)
-    publish(tmp_path, step(), products, "copy", store)
+    publish(tmp_path, step(), products, "copy", store.files)
     path = folder(tmp_path, step()) / "F-01.fits"
     before = path.stat()
-    publish(tmp_path, step(), products, "copy", store)
+    publish(tmp_path, step(), products, "copy", store.files)
 
     assert path.stat().st_ino == before.st_ino
 
@@ -80,25 +80,25 @@ def test_a_name_that_shows_the_right_thing_is_left_alone(tmp_path: Path, store: 
 def test_a_copy_edited_with_size_and_time_put_back_is_replaced(tmp_path: Path, store: Store) -> None:
     """Promise 4: on file systems whose copies share blocks, every name is such a copy."""
     products = (("F", "F-01.fits", artifact(store)),)
-    publish(tmp_path, step(), products, "copy", store)
+    publish(tmp_path, step(), products, "copy", store.files)
     path = folder(tmp_path, step()) / "F-01.fits"
     before = path.stat()
     while path.stat().st_ctime_ns == before.st_ctime_ns:
         path.write_text("PIXELS")
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
-    publish(tmp_path, step(), products, "copy", store)
+    publish(tmp_path, step(), products, "copy", store.files)
 
     assert path.read_text() == "pixels"
 
 
 def test_a_copy_is_not_read_again(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     products = (("F", "F-01.fits", artifact(store)),)
-    publish(tmp_path, step(), products, "copy", store)
+    publish(tmp_path, step(), products, "copy", store.files)
     inode = (folder(tmp_path, step()) / "F-01.fits").stat().st_ino
-    monkeypatch.setattr(store, "read_file", lambda path, read: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(store.files, "read", lambda path, read: pytest.fail(f"{path} was read"))
 
-    publish(tmp_path, step(), products, "copy", store)
+    publish(tmp_path, step(), products, "copy", store.files)
 
     assert (folder(tmp_path, step()) / "F-01.fits").stat().st_ino == inode
 
@@ -106,7 +106,7 @@ def test_a_copy_is_not_read_again(tmp_path: Path, store: Store, monkeypatch: pyt
 def test_a_name_that_shows_something_else_is_replaced(tmp_path: Path, store: Store) -> None:
     for content in ("old", "newer"):
         source = artifact(store, content)
-        publish(tmp_path, step(), (("F", "F-01.fits", source),), "hardlink", store)
+        publish(tmp_path, step(), (("F", "F-01.fits", source),), "hardlink", store.files)
 
     found = list(folder(tmp_path, step()).iterdir())
     assert [path.read_text() for path in found] == ["newer"]
@@ -114,8 +114,13 @@ def test_a_name_that_shows_something_else_is_replaced(tmp_path: Path, store: Sto
 
 def test_names_no_longer_made_go_and_those_of_another_ifu_stay(tmp_path: Path, store: Store) -> None:
     source = artifact(store)
-    publish(tmp_path, step(), (("F", "F-01.fits", source), ("T", "T-01.fits", source)), "hardlink", store)
-    publish(tmp_path, step("T:02", (2,)), (("F", "F-02.fits", source),), "hardlink", store)
-    publish(tmp_path, step(), (("F", "F-01.fits", source),), "hardlink", store)
+    publish(
+        tmp_path, step(), (("F", "F-01.fits", source), ("T", "T-01.fits", source)), "hardlink", store.files
+    )
+    publish(tmp_path, step("T:02", (2,)), (("F", "F-02.fits", source),), "hardlink", store.files)
+    both = (("F", "F-01.fits", source), ("T", "T-01.fits", source))
+    publish(tmp_path, step(), both, "hardlink", store.files)
+    publish(tmp_path, step("T:02", (2,)), (("F", "F-02.fits", source),), "hardlink", store.files)
+    publish(tmp_path, step(), (("F", "F-01.fits", source),), "hardlink", store.files)
 
     assert sorted(path.name for path in folder(tmp_path, step()).iterdir()) == ["F-01.fits", "F-02.fits"]

@@ -58,7 +58,7 @@ def commit(store: Store, action: Action, *contents: bytes, tag: str = "MASTER_BI
     outputs = tuple(product(store, run_id, content, tag) for content in contents)
     run = a_run(action, run_id, **({"outputs": outputs} | changes))
     store.commit(action, run)
-    with store.linking(run):
+    with store.files.linking(run):
         store.discard_work(run_id)
     return run
 

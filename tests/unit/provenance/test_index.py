@@ -111,7 +111,7 @@ def test_reindex_keeps_the_memo(store: Store) -> None:
 
     reindex(store)
 
-    assert store.remembers_object(digest, store.objects.path(digest).stat())
+    assert store.files.remembers(digest, store.objects.path(digest).stat())
 
 
 def test_reindex_forgets_what_the_files_do_not_say(store: Store) -> None:

@@ -207,16 +207,16 @@ def test_an_object_that_was_touched_but_left_alone_is_a_hit(store: Store) -> Non
     os.utime(object_path(store, run), (1, 1))
 
     assert store.lookup(run.action).is_hit
-    assert store.remembers_object(run.outputs[0].digest, object_path(store, run).stat())
+    assert store.files.remembers(run.outputs[0].digest, object_path(store, run).stat())
 
 
 def test_an_object_linked_into_products_stays_remembered(store: Store, tmp_path: Path) -> None:
     """A link moves an object's change time; who makes it says so."""
     run = commit(store, an_action(), b"bias")
-    with store.linking(run):
+    with store.files.linking(run):
         (tmp_path / "product.fits").hardlink_to(object_path(store, run))
 
-    assert store.remembers_object(run.outputs[0].digest, object_path(store, run).stat())
+    assert store.files.remembers(run.outputs[0].digest, object_path(store, run).stat())
 
 
 def test_a_commit_remembers_only_what_it_saw_hashed(store: Store) -> None:
@@ -226,7 +226,7 @@ def test_a_commit_remembers_only_what_it_saw_hashed(store: Store) -> None:
     action = an_action(spec=2)
     store.commit(action, Run(**_fields(first, store, action.key)))
 
-    assert not store.remembers_object(first.outputs[0].digest, object_path(store, first).stat())
+    assert not store.files.remembers(first.outputs[0].digest, object_path(store, first).stat())
     assert store.lookup(action.key).reason == f"object {BIAS} (MASTER_BIAS) was edited"
 
 

@@ -18,7 +18,7 @@ SECOND = 1_000_000_000
 
 def remember(store: Store, found: os.stat_result, digest: str = "sha256:a", *more: str) -> None:
     """Remember a file as if it had been left alone for a second."""
-    store.memoize(MemoEntry(found, digest, time.time_ns() + SECOND, *more))
+    store.files.memoize(MemoEntry(found, digest, time.time_ns() + SECOND, *more))
 
 
 def old_file(path: Path, content: bytes = b"content", age_s: float = 60) -> os.stat_result:
@@ -32,11 +32,11 @@ def test_what_was_remembered_is_given_back(store: Store, tmp_path: Path) -> None
     found = old_file(tmp_path / "raw")
     remember(store, found, "sha256:a", "fits1:b", '{"DPR": "BIAS"}')
 
-    assert store.memo(found) == Memo("sha256:a", "fits1:b", '{"DPR": "BIAS"}')
+    assert store.files.memo(found) == Memo("sha256:a", "fits1:b", '{"DPR": "BIAS"}')
 
 
 def test_nothing_is_known_of_a_file_never_seen(store: Store, tmp_path: Path) -> None:
-    assert store.memo(old_file(tmp_path / "raw")) is None
+    assert store.files.memo(old_file(tmp_path / "raw")) is None
 
 
 @pytest.mark.parametrize("age_s", [-3600, -1, 0, 1, 1.9])
@@ -44,17 +44,17 @@ def test_a_file_changed_within_two_seconds_of_being_hashed_is_not_believed(
     store: Store, tmp_path: Path, age_s: float
 ) -> None:
     found = old_file(tmp_path / "raw", age_s=age_s)
-    store.memoize_all([MemoEntry(found, "sha256:a", time.time_ns())])
+    store.files.memoize_all([MemoEntry(found, "sha256:a", time.time_ns())])
 
-    assert store.memo(found) is None
+    assert store.files.memo(found) is None
 
 
 def test_a_fresh_file_is_believed_once_it_was_hashed_again_later(store: Store, tmp_path: Path) -> None:
     found = old_file(tmp_path / "raw", age_s=0)
-    store.memoize_all([MemoEntry(found, "sha256:a", time.time_ns())])
-    store.memoize_all([MemoEntry(found, "sha256:a", found.st_mtime_ns + 2 * SECOND)])
+    store.files.memoize_all([MemoEntry(found, "sha256:a", time.time_ns())])
+    store.files.memoize_all([MemoEntry(found, "sha256:a", found.st_mtime_ns + 2 * SECOND)])
 
-    assert store.memo(found) == Memo("sha256:a", None, None)
+    assert store.files.memo(found) == Memo("sha256:a", None, None)
 
 
 def test_a_write_of_the_same_size_with_its_time_put_back_is_seen(store: Store, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_write_of_the_same_size_with_its_time_put_back_is_seen(store: Store, t
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     assert path.stat().st_mtime_ns == found.st_mtime_ns
-    assert store.memo(path.stat()) is None
+    assert store.files.memo(path.stat()) is None
 
 
 def test_another_file_at_the_same_path_is_another_file(store: Store, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_another_file_at_the_same_path_is_another_file(store: Store, tmp_path: P
     (tmp_path / "other").replace(path)
 
     assert path.stat().st_ino == other.st_ino
-    assert store.memo(path.stat()) is None
+    assert store.files.memo(path.stat()) is None
 
 
 def test_a_file_that_was_only_renamed_is_known(store: Store, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_file_that_was_only_renamed_is_known(store: Store, tmp_path: Path) -> 
     moved = (tmp_path / "moved").stat()
 
     expected = Memo("sha256:a", None, None) if moved.st_ctime_ns == found.st_ctime_ns else None
-    assert store.memo(moved) == expected
+    assert store.files.memo(moved) == expected
 
 
 @pytest.mark.parametrize(("after_ns", "is_believed"), [(0, False), (19_000_000, False), (20_000_000, True)])
@@ -97,9 +97,9 @@ def test_a_file_of_somebody_else_is_remembered_once_its_change_time_is_settled(
 ) -> None:
     """Promise 3: within a tick of the kernel's clock an edit with size and time put back leaves no trace."""
     found = with_change_time(old_file(tmp_path / "raw"), 1_700_000_000_123_456_789)
-    store.memoize(MemoEntry(found, "sha256:a", found.st_ctime_ns + after_ns))
+    store.files.memoize(MemoEntry(found, "sha256:a", found.st_ctime_ns + after_ns))
 
-    assert (store.memo(found) is not None) == is_believed
+    assert (store.files.memo(found) is not None) == is_believed
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_a_change_time_in_whole_seconds_is_settled_two_seconds_later(
     store: Store, tmp_path: Path, after_ns: int, is_believed: bool
 ) -> None:
     found = with_change_time(old_file(tmp_path / "raw"), 1_700_000_000 * SECOND)
-    store.memoize(MemoEntry(found, "sha256:a", found.st_ctime_ns + after_ns))
+    store.files.memoize(MemoEntry(found, "sha256:a", found.st_ctime_ns + after_ns))
 
-    assert (store.memo(found) is not None) == is_believed
+    assert (store.files.memo(found) is not None) == is_believed
 
 
 def with_change_time(found: os.stat_result, ctime_ns: int) -> os.stat_result:
@@ -131,29 +131,29 @@ def test_two_writes_within_a_second_are_told_apart_on_a_disk_that_counts_seconds
             path.write_bytes(b"CONTENT")
             if path.stat() == found:
                 break  # written twice within the same second: nothing tells them apart
-        store.memoize(MemoEntry(found, "sha256:of what was read first", began_ns))
+        store.files.memoize(MemoEntry(found, "sha256:of what was read first", began_ns))
 
-        assert store.memo(path.stat()) is None
+        assert store.files.memo(path.stat()) is None
 
 
 def test_linking_an_object_does_not_make_the_memo_forget_it(store: Store, tmp_path: Path) -> None:
     run = commit(store, an_action(), b"bias")
     path = store.objects.path(run.outputs[0].digest)
-    with store.linking(run):
+    with store.files.linking(run):
         move_change_time(path, tmp_path / "link")
 
-    assert store.remembers_object(run.outputs[0].digest, path.stat())
+    assert store.files.remembers(run.outputs[0].digest, path.stat())
 
 
 def test_an_object_edited_while_it_is_linked_is_not_remembered(store: Store, tmp_path: Path) -> None:
     """Promise 4."""
     run = commit(store, an_action(), b"bias")
     path = store.objects.path(run.outputs[0].digest)
-    with store.linking(run):
+    with store.files.linking(run):
         path.chmod(0o644)
         path.write_bytes(b"other bytes")
 
-    assert not store.remembers_object(run.outputs[0].digest, path.stat())
+    assert not store.files.remembers(run.outputs[0].digest, path.stat())
 
 
 def test_an_object_edited_with_size_and_time_put_back_is_seen(store: Store, tmp_path: Path) -> None:
@@ -168,17 +168,17 @@ def test_an_object_edited_with_size_and_time_put_back_is_seen(store: Store, tmp_
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (found.st_size, found.st_mtime_ns)
-    assert not store.remembers_object(run.outputs[0].digest, path.stat())
+    assert not store.files.remembers(run.outputs[0].digest, path.stat())
     assert not store.lookup(run.action).is_hit
 
 
 def test_many_files_are_remembered_in_one_transaction(store: Store, tmp_path: Path) -> None:
     found = [old_file(tmp_path / f"raw{number}") for number in range(50)]
-    store.memoize_all(
+    store.files.memoize_all(
         MemoEntry(stat, f"sha256:{number}", time.time_ns()) for number, stat in enumerate(found)
     )
 
-    assert [store.memo(stat) for stat in found] == [Memo(f"sha256:{n}", None, None) for n in range(50)]
+    assert [store.files.memo(stat) for stat in found] == [Memo(f"sha256:{n}", None, None) for n in range(50)]
 
 
 @given(
@@ -193,9 +193,9 @@ def test_any_numbers_a_file_system_gives_are_taken(
 ) -> None:
     found = stat_of(inode, device, size, mtime)
     with Store.open(tmp_path_factory.getbasetemp() / "memo-store", create=True) as store:
-        store.memoize_all([MemoEntry(found, "sha256:a", mtime + age)])
+        store.files.memoize_all([MemoEntry(found, "sha256:a", mtime + age)])
 
-        assert (store.memo(found) is not None) == (age >= 2 * SECOND)
+        assert (store.files.memo(found) is not None) == (age >= 2 * SECOND)
 
 
 def stat_of(inode: int, device: int, size: int, mtime_ns: int) -> os.stat_result:

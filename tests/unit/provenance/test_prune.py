@@ -69,7 +69,7 @@ def make(
     fields["ended"] = "2026-11-22T09:01:00.000Z"
     run = a_run(action, run_id, **(fields | changes))
     store.commit(action, run)
-    with store.linking(run):
+    with store.files.linking(run):
         store.discard_work(run_id)
     return run
 

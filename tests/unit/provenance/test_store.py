@@ -290,7 +290,7 @@ def test_a_store_that_may_not_be_written_to_is_read_without_a_trace(store: Store
     with reading_only(store) as reader:
         assert reader.lookup(run.action).run == run
         assert reader.runs() == (run,)
-        reader.memoize(MemoEntry(Path(__file__).stat(), "sha256:a", time.time_ns()))
+        reader.files.memoize(MemoEntry(Path(__file__).stat(), "sha256:a", time.time_ns()))
     assert sorted(store.path.rglob("*")) == before
 
 

@@ -180,7 +180,7 @@ def test_a_file_is_read_once_as_long_as_it_does_not_change(store: Store, tmp_pat
     time.sleep(0.03)  # its time of change settles
     first = find(store, str(path))
 
-    assert store.memo(path.stat()) is not None
+    assert store.files.memo(path.stat()) is not None
     assert find(store, str(path)) == first
     path.write_bytes(b"new")
     assert find(store, str(path)) != first
