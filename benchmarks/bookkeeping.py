@@ -14,6 +14,7 @@ busy: then all that Clio does is done with cold caches, and ext4 passes over eve
 five seconds.
 """
 
+import gc
 import random
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from pathlib import Path
 import graph  # noqa: F401  # finds the tests' fakes
 
 from fakes import FakeEngine  # isort: skip
+from pipeline.cli.start import RARELY
 from pipeline.config import Settings, load
 from pipeline.engine import EngineRequest, EngineResult, RecipeImage
 from pipeline.fitsdigest import digest_file
@@ -76,6 +78,7 @@ class Timed:
 
 def main(workspace: str) -> None:
     engine = Timed()
+    gc.set_threshold(RARELY)  # as `clio` does
     with (
         subprocess.Popen(
             [sys.executable, "-c", _RECIPE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

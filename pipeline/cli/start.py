@@ -2,13 +2,13 @@
 
 import gc
 
-_RARELY = 50_000
+RARELY = 50_000
 """Objects made between two looks for cycles. Imports make a hundred thousand that all stay."""
 
 
 def main() -> None:
     """Run the command line."""
-    gc.set_threshold(_RARELY)
+    gc.set_threshold(RARELY)
     from pipeline.cli.app import main as run
 
     run()

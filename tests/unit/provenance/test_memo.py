@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored import an_action, commit, move_change_time
 
+from provenance import memo
 from provenance.memo import Memo, MemoEntry
 from provenance.store import Store
 from tests.disks import coarse_disk_at
@@ -33,6 +34,35 @@ def test_what_was_remembered_is_given_back(store: Store, tmp_path: Path) -> None
     remember(store, found, "sha256:a", "fits1:b", '{"DPR": "BIAS"}')
 
     assert store.files.memo(found) == Memo("sha256:a", "fits1:b", '{"DPR": "BIAS"}')
+
+
+def test_a_file_asked_for_again_is_known_without_the_database(store: Store, tmp_path: Path) -> None:
+    """A static calibration is an input of every exposure."""
+    found = old_file(tmp_path / "static")
+    remember(store, found, "sha256:a")
+    assert store.files.memo(found) == Memo("sha256:a", None, None)
+
+    store.index.insert([("DELETE FROM stat_memo", ())])
+    assert store.files.memo(found) == Memo("sha256:a", None, None)
+
+    remember(store, found, "sha256:b")
+    assert store.files.memo(found) == Memo("sha256:b", None, None)
+
+
+def test_files_known_without_the_database_do_not_fill_the_memory(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memo, "_MOST_FOUND", 2)
+    files = {name: old_file(tmp_path / name) for name in "abcde"}
+    for name, found in files.items():
+        remember(store, found, f"sha256:{name}")
+    assert [store.files.memo(found) for found in files.values()] == [
+        Memo(f"sha256:{name}", None, None) for name in files
+    ]
+
+    store.index.insert([("DELETE FROM stat_memo", ())])
+
+    assert [store.files.memo(found) for found in files.values()][:4] == [None] * 4
 
 
 def test_nothing_is_known_of_a_file_never_seen(store: Store, tmp_path: Path) -> None:
