@@ -95,8 +95,7 @@ def used_frames(header: Header, recipe: str) -> tuple[UsedFrame, ...]:
     """
     records: dict[int, dict[str, str]] = {}
     for keyword, value in header.items():
-        match = _RECORD.fullmatch(keyword)
-        if match:
+        if keyword.startswith("ESO PRO REC") and (match := _RECORD.fullmatch(keyword)):
             records.setdefault(int(match[1]), {})[match[2]] = str(value)
     ours = [number for number, record in records.items() if record.get("ID") == recipe]
     if not ours:

@@ -194,6 +194,8 @@ class _Signs:
         self._change = threading.Condition()
         self._held: dict[Path, tuple[_Held, int]] = {}
         self._thread: threading.Thread | None = None
+        self._wakes = 0.0
+        """When the thread looks again by itself."""
         os.register_at_fork(after_in_child=self._forget)
 
     def begin(self, path: Path, held: _Held | None, beat_s: int) -> None:
@@ -205,7 +207,8 @@ class _Signs:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._give, name="claims", daemon=True)
                 self._thread.start()
-            self._change.notify()
+            elif self._due() < self._wakes:
+                self._change.notify()  # not else: a thread woken for each claim takes its time
 
     def end(self, path: Path) -> None:
         """Let a claim be."""
@@ -215,10 +218,10 @@ class _Signs:
     def _give(self) -> None:
         with self._change:
             due = self._due()
-            while self._held or self._change.wait(due - time.monotonic()):
+            while self._held or self._wait(due) or self._held:
                 due = min(due, self._due())
                 if time.monotonic() < due:
-                    self._change.wait(due - time.monotonic())
+                    self._wait(due)
                     continue  # perhaps there is another claim, that wants signs sooner
                 for path, (held, _) in self._held.items():
                     with suppress(OSError):
@@ -226,6 +229,10 @@ class _Signs:
                             os.utime(path, follow_symlinks=False)
                 due = self._due()
             self._thread = None
+
+    def _wait(self, due: float) -> bool:
+        self._wakes = due
+        return self._change.wait(due - time.monotonic())
 
     def _due(self) -> float:
         return time.monotonic() + min((beat for _, beat in self._held.values()), default=1)

@@ -61,7 +61,8 @@ def _is_all_text(pairs: Pairs) -> bool:
 def to_document(value: object) -> Document:
     """Return the document of a dataclass: its fields by name."""
     document = {}
-    for name, write in _writers(_class_of(value)):
+    kind: Any = type(value)
+    for name, write in _writers(kind):
         held = getattr(value, name)
         document[name] = held if write is None or held is None else write(held)
     return document
@@ -91,22 +92,18 @@ def from_document(kind: type[T], document: object, what: str) -> T:
     return value
 
 
-def _class_of(value: object) -> Any:
-    return type(value)
-
-
 def _read_dataclass(kind: Any, document: object) -> Any:
     if not isinstance(document, dict):
         raise TypeError(f"{kind.__name__} is {type(document).__name__}, not an object")
     values = {}
-    for field, read in _readers(kind):
-        if field.name in document:
+    for name, read, is_optional in _readers(kind):
+        if name in document:
             try:
-                values[field.name] = read(document[field.name])
+                values[name] = read(document[name])
             except TypeError as error:
-                raise TypeError(f"{field.name}: {error}") from error
-        elif field.default is MISSING and field.default_factory is MISSING:
-            raise KeyError(f"{field.name} is missing")
+                raise TypeError(f"{name}: {error}") from error
+        elif not is_optional:
+            raise KeyError(f"{name} is missing")
     return kind(**values)
 
 
@@ -136,8 +133,12 @@ def _writer(hint: Any) -> _Write | None:
 
 
 @cache
-def _readers(kind: Any) -> tuple[tuple[Field[Any], _Read], ...]:
-    return tuple((field, _reader(hint)) for field, hint in _layout(kind))
+def _readers(kind: Any) -> tuple[tuple[str, _Read, bool], ...]:
+    """Give name and reader of each field, and whether it may be missing."""
+    return tuple(
+        (field.name, _reader(hint), (field.default, field.default_factory) != (MISSING, MISSING))
+        for field, hint in _layout(kind)
+    )
 
 
 def _reader(hint: Any) -> _Read:
@@ -152,7 +153,7 @@ def _reader(hint: Any) -> _Read:
         return lambda value: _shared(_read_dataclass(hint, value))
     if issubclass(hint, Enum):
         return lambda value: hint(value)
-    return _plain_reader(hint)
+    return _read_text if hint is str else _plain_reader(hint)
 
 
 def _without_none(hint: types.UnionType) -> Any:
@@ -174,10 +175,16 @@ def _plain_reader(kind: type[Any]) -> _Read:
         # `type is`, not isinstance: True is an int to Python, and is not one in a record.
         if type(value) is not kind:
             raise TypeError(f"{type(value).__name__} where {kind.__name__} should be")
-        # Records say the same again and again, and one run's output is the next one's input.
-        return sys.intern(value) if kind is str else value  # type: ignore[call-overload]  # it is of that kind
+        return value
 
     return read_plain
+
+
+def _read_text(value: object) -> str:
+    if type(value) is not str:
+        raise TypeError(f"{type(value).__name__} where str should be")
+    # Records say the same again and again, and one run's output is the next one's input.
+    return sys.intern(value)
 
 
 def _read_pairs(value: object) -> Pairs:

@@ -105,8 +105,11 @@ class Memos:
         entries = tuple(entries)
         for entry in entries:
             self._found.pop(identity(entry.stat), None)
-        if rows := memo_rows(entries):
-            self._index.insert(rows)
+        sql = "INSERT OR REPLACE INTO stat_memo VALUES (?,?,?,?,?,?,?,?,?)"
+        if entries:
+            self._index.insert(
+                (sql, (*identity(e.stat), e.read_at_ns, e.digest, e.data_digest, e.extra)) for e in entries
+            )
 
     def notes(self, reader: str) -> dict[tuple[int, ...], str]:
         """Return all notes of a reader that can be believed, by what their files look like."""
@@ -157,9 +160,3 @@ def is_settled(stat: os.stat_result, read_at_ns: int) -> bool:
         When reading began, in nanoseconds since 1970.
     """
     return read_at_ns >= max(stat.st_mtime_ns + SETTLED_NS, settled_from(stat.st_ctime_ns))
-
-
-def memo_rows(entries: Iterable[MemoEntry]) -> list[Row]:
-    """Give the rows that remember files; see `Memos.add`."""
-    sql = "INSERT OR REPLACE INTO stat_memo VALUES (?,?,?,?,?,?,?,?,?)"
-    return [(sql, (*identity(e.stat), e.read_at_ns, e.digest, e.data_digest, e.extra)) for e in entries]

@@ -136,8 +136,8 @@ class Readings:
         Notes
         -----
         A link moves the change time as an edit does. An object that looked as it did when its bytes were
-        proven, and in the end differs in that time alone, is remembered as it looks then. So are objects
-        this process stored a moment ago, whose scratch name went meanwhile.
+        proven, and in the end differs in that time at most, is remembered as it looks then. So are objects
+        this process stored a moment ago: only now is the name they had in its scratch gone.
         """
         before = {digest: self._proven(digest) for digest, _ in run.artifacts}
         yield
@@ -145,7 +145,8 @@ class Readings:
         for digest, proven in before.items():
             with suppress(FileNotFoundError):
                 found = os.lstat(self._objects.path(digest))
-                if proven is not None and _differ_in_change_time_alone(proven, found):
+                is_fresh = self._objects.fresh(digest) is not None
+                if proven is not None and _is_to_be_noted(proven, found, is_fresh=is_fresh):
                     moved.append(MemoEntry(found, digest, time.time_ns()))
             self._objects.forget_fresh(digest)
         self.memoize_all(moved)
@@ -161,7 +162,8 @@ class Readings:
         return found if self.remembers(digest, found) else None
 
 
-def _differ_in_change_time_alone(before: os.stat_result, after: os.stat_result) -> bool:
+def _is_to_be_noted(before: os.stat_result, after: os.stat_result, *, is_fresh: bool) -> bool:
+    """Tell whether an object that was proven is as good still, and looks otherwise or was never noted."""
     names = ("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_mode")
-    same = all(getattr(before, name) == getattr(after, name) for name in names)
-    return same and before.st_ctime_ns != after.st_ctime_ns
+    is_good = all(getattr(before, name) == getattr(after, name) for name in names)
+    return is_good and (is_fresh or before.st_ctime_ns != after.st_ctime_ns)

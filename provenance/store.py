@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
@@ -51,7 +50,7 @@ from provenance.imports import (
 from provenance.index import Index, database_path
 from provenance.layout import StoreCard, read_card, write_layout
 from provenance.lookup import Lookup, Shelves, look_up, look_up_accepted
-from provenance.memo import MemoEntry, Memos, memo_rows
+from provenance.memo import Memos
 from provenance.model import Action, Invocation, Purpose, Run, Statement
 from provenance.objects import Objects
 from provenance.pins import PINNED, UNPINNED, Pin, Pinned, Unpinned, pins
@@ -265,11 +264,8 @@ class Store:
             _check_outputs(action, run, f"run {run.run} is said to be successful and")
 
     def index_run(self, action: Action, run: Run, record_digest: str) -> None:
-        """Put a recorded run into the index, and remember its objects, in one transaction."""
-        found = ((digest, self.objects.fresh(digest)) for digest, _ in run.artifacts)
-        at_ns = time.time_ns()
-        memos = memo_rows(MemoEntry(stat, digest, at_ns) for digest, stat in found if stat is not None)
-        self._index.insert_many((*recorded_rows(action, run, record_digest), *memos))
+        """Put a recorded run into the index, in one transaction."""
+        self._index.insert_many(recorded_rows(action, run, record_digest))
 
     def statement(self, kind: str, body: object) -> Statement:
         """Keep what a person or a check said, for good.

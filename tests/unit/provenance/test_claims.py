@@ -148,6 +148,26 @@ def test_a_claim_that_is_kept_alive_does_not_expire(tmp_path: Path) -> None:
         assert os.lstat(tmp_path / "claims" / KEY).st_mtime_ns > first + 10**9
 
 
+def test_a_claim_that_wants_signs_sooner_than_one_that_is_held_is_given_them(tmp_path: Path) -> None:
+    with (
+        claim(tmp_path, KEY, LeaseTerms(300, 30)),
+        claim(tmp_path, "b" * 64, LeaseTerms(3, 1)),
+    ):
+        first = os.lstat(tmp_path / "claims" / ("b" * 64)).st_mtime_ns
+        time.sleep(1.6)
+        assert os.lstat(tmp_path / "claims" / ("b" * 64)).st_mtime_ns > first
+
+
+def test_a_claim_is_kept_alive_that_begins_while_nothing_is_held(tmp_path: Path) -> None:
+    """The thread that gives the signs waits a while for the next one."""
+    with claim(tmp_path, KEY, LeaseTerms(300, 30)):
+        pass
+    with claim(tmp_path, "b" * 64, LeaseTerms(3, 1)):
+        first = os.lstat(tmp_path / "claims" / ("b" * 64)).st_mtime_ns
+        time.sleep(2.5)
+        assert os.lstat(tmp_path / "claims" / ("b" * 64)).st_mtime_ns > first
+
+
 def test_a_claim_that_was_lost_is_not_released(tmp_path: Path) -> None:
     path = tmp_path / "claims" / KEY
     with claim(tmp_path, KEY):

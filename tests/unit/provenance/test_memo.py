@@ -175,6 +175,15 @@ def test_linking_an_object_does_not_make_the_memo_forget_it(store: Store, tmp_pa
     assert store.files.remembers(run.outputs[0].digest, path.stat())
 
 
+def test_what_a_run_made_is_noted_once_as_it_looks_in_the_end(store: Store) -> None:
+    run = commit(store, an_action(), b"bias", b"flat")
+
+    rows = store.index.read("SELECT digest FROM stat_memo")
+
+    assert sorted(digest for (digest,) in rows) == sorted(output.digest for output in run.outputs)
+    assert all(store.files.proves(output.digest) for output in run.outputs)
+
+
 def test_an_object_edited_while_it_is_linked_is_not_remembered(store: Store, tmp_path: Path) -> None:
     """Promise 4."""
     run = commit(store, an_action(), b"bias")
