@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from pipeline.emulator import find_emulator
 from pipeline.engine import USUAL, Ending, Engine, RecipeImage, Surroundings
 from pipeline.environment import FREE, THREADS, THREADS_OF_PYTHON, pins
-from pipeline.errors import UsageError
-from pipeline.execute import Call, Ran, StagedInput, execute
+from pipeline.errors import FitsError, UsageError
+from pipeline.execute import Call, Ran, StagedInput, execute, proven
 from pipeline.finding import stage_inputs
 from pipeline.fitsdigest import FileDigest
 from pipeline.image import ImageLibrary
@@ -29,6 +29,7 @@ from pipeline.own.table import is_own
 from pipeline.products import Product
 from pipeline.recipes import RECIPES
 from pipeline.record import measures, output_of, software, status_of
+from provenance.errors import ProvenanceError
 from provenance.files import writing_to
 from provenance.model import Action, ActionInput, InputFile, OutputFile, Purpose, Run, Status
 from provenance.store import Store
@@ -99,6 +100,13 @@ class Workshop:
     def target(self) -> Store:
         """Where what is made is written."""
         return self.into or self.store
+
+    def holds(self, file: StagedInput) -> bool:
+        """Tell whether an input still has the bytes that it was staged with."""
+        try:
+            return self.digest(file.path) == file.digest
+        except (FitsError, OSError, ProvenanceError):
+            return False
 
     def surroundings(self, action: Action) -> tuple[Engine, RecipeImage]:
         """Give what runs an action: an engine, and its image or what stands for that.
@@ -277,7 +285,7 @@ def remake(
     work = workshop.target.work(call.run)
     try:
         with writing_to(work):
-            ran = execute(call, work, engine, image, workshop.cancel)
+            ran = proven(execute(call, work, engine, image, workshop.cancel), workshop.holds)
         yield Remade(run, action, ran, _outputs(run, ran), *_failure(action, ran))
     finally:
         workshop.target.discard_work(call.run)

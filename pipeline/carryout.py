@@ -13,7 +13,7 @@ from pipeline.costs import OUT_OF_MEMORY
 from pipeline.engine import Engine, RecipeImage
 from pipeline.errors import FitsError
 from pipeline.events import Event
-from pipeline.execute import Call, Ran, StagedInput, execute, look_at, not_run, unfit
+from pipeline.execute import Call, Ran, StagedInput, execute, look_at, not_run, proven, unfit
 from pipeline.fitsfile import reason
 from pipeline.host import cores
 from pipeline.locked import Locked
@@ -105,7 +105,7 @@ def carry_out(job: Job, tools: Tools, grant: Grant | None = None) -> Run:
                     ran = execute(call, work, engine, image, tools.cancel, tools.unpacked, seen)
                 if grant and sum(product.digests.size for product in ran.products) > _SMALL:
                     grant.release()  # another recipe runs while this one's products are kept
-                verdict = judge(job, _proven(ran, tools.resolver), store.path)
+                verdict = judge(job, proven(ran, lambda item: not _fault(item, tools.resolver)), store.path)
             except FitsError as error:
                 # A packed frame is not what it was when it was digested.
                 ran, verdict = (
@@ -138,12 +138,6 @@ def _unusable(call: Call, seen: tuple[os.stat_result | None, ...], resolver: Res
         if fault := _fault(item, resolver, found):
             return "input changed", f"{fault}; run again"
     return "", ""
-
-
-def _proven(ran: Ran, resolver: Resolver) -> Ran:
-    """Read again what somebody may have written to while the recipe ran, and put its times back."""
-    changed = tuple(str(item.path) for item in ran.touched if _fault(item, resolver))
-    return replace(ran, changed=(*ran.changed, *changed))
 
 
 def _fault(item: StagedInput, resolver: Resolver, found: os.stat_result | None = None) -> str:

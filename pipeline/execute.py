@@ -5,7 +5,8 @@ import json
 import os
 import stat
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -177,6 +178,20 @@ def execute(
         touched=touched,
         packings=packings,
     )
+
+
+def proven(ran: Ran, holds: Callable[[StagedInput], bool]) -> Ran:
+    """Have read again what somebody may have written to while the recipe ran, and put its times back.
+
+    Parameters
+    ----------
+    ran : Ran
+        How a call ended.
+    holds : callable
+        Tells whether an input still has the bytes it had.
+    """
+    changed = tuple(str(item.path) for item in ran.touched if not holds(item))
+    return replace(ran, changed=(*ran.changed, *changed))
 
 
 def look_at(call: Call) -> tuple[os.stat_result | None, ...]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from builders import edit_and_put_back
 from fakes import Fault, Workspace
 
 from pipeline.again import Clock, Variation, Workshop, record_again, remake
@@ -237,6 +238,32 @@ def test_a_recipe_that_makes_something_else_is_seen(shop: Workshop, narrow: Work
         pass
 
     assert (remade.failure, remade.is_same_science) == ("", False)
+
+
+def test_a_frame_edited_while_the_recipe_runs_is_not_laid_to_the_recipe(
+    shop: Workshop, narrow: Workspace
+) -> None:
+    """Promise 7: size and time put back; the time of change alone tells."""
+    frame = narrow.raw("BIAS")[0]
+    narrow.engine.on_run = lambda seen: edit_and_put_back(frame)
+
+    with remake(shop, newest(shop, "bias")) as remade:
+        run = record_again(shop, remade, Purpose.REPLAY)
+
+    assert (remade.cause, run.status) == ("input changed", Status.INPUT_CHANGED)
+    assert str(frame) in remade.failure
+
+
+def test_a_frame_linked_while_the_recipe_runs_did_not_change(
+    shop: Workshop, narrow: Workspace, tmp_path: Path
+) -> None:
+    frame = narrow.raw("BIAS")[0]
+    narrow.engine.on_run = lambda seen: (tmp_path / "link").hardlink_to(frame)
+
+    with remake(shop, newest(shop, "bias")) as remade:
+        pass
+
+    assert remade.is_identical
 
 
 def test_a_record_of_it_is_never_believed(shop: Workshop) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from builders import write_raw
+from builders import edit_and_put_back, write_raw
 from fakes import Fault, Seen, Workspace, did
 
 from pipeline.errors import (
@@ -891,17 +891,6 @@ def test_a_frame_that_changes_while_its_step_waits_its_turn_is_read_anew(workspa
     read = [{item.digest for item in run.inputs} for run in runs]
     assert [digest_bytes(contents[1]) in digests for digests in read] == [False, True]
     assert runs[0].status is Status.INPUT_CHANGED
-
-
-def edit_and_put_back(path: Path) -> None:
-    """Exchange a byte in place, and put size, mode and time back: the time of change alone tells."""
-    before, content = path.stat(), bytearray(path.read_bytes())
-    content[-2880] ^= 1
-    while path.stat().st_ctime_ns == before.st_ctime_ns:
-        path.chmod(0o644)
-        path.write_bytes(content)
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        path.chmod(before.st_mode)
 
 
 def between_lookup_and_run(recipe: str, act: Callable[[], None], patch: pytest.MonkeyPatch) -> None:
