@@ -62,7 +62,7 @@ def make_known(root: Path) -> Plan:
             store.discard_work(id_)
             products = tuple((o.tag, o.name, store.objects.path(o.digest)) for o in run.outputs)
             with store.files.linking(run):
-                publish(settings.products, step, products, settings.table.clio.link, store)
+                publish(settings.products, step, products, settings.table.clio.link, store.files)
             runs[step.id] = run
     return plan
 

@@ -324,14 +324,14 @@ def record_again(
     store, ran = workshop.target, remade.ran
     products = () if remade.failure else tuple(o.product for o in remade.outputs if o.product)
     errors, warnings = complaints(ran.log)
-    proven = remade.recorded.status if remade.recorded.is_success else Status.OK
+    if_good = remade.recorded.status if remade.recorded.is_success else Status.OK
     engine, _ = workshop.surroundings(remade.action)
     run = replace(
         remade.recorded,
         **measures(ran, engine=engine, invocation=invocation),
         action=remade.action.key,
         purpose=purpose,
-        status=status_of(remade.cause) if remade.failure else proven,
+        status=status_of(remade.cause) if remade.failure else if_good,
         cause=remade.cause or None,
         reason=remade.failure or None,
         inputs=tuple(

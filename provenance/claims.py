@@ -208,7 +208,7 @@ class _Signs:
                 self._thread = threading.Thread(target=self._give, name="claims", daemon=True)
                 self._thread.start()
             elif self._due() < self._wakes:
-                self._change.notify()  # not else: a thread woken for each claim takes its time
+                self._change.notify()  # otherwise it wakes in time by itself
 
     def end(self, path: Path) -> None:
         """Let a claim be."""
