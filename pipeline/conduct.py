@@ -150,7 +150,7 @@ class Conductor:
                 if cancel.is_set():
                     return After.DONE
                 if not waited:
-                    self._tell(Event(found.step, Did.STARTED, found.why))
+                    self._tell(found.step, Did.STARTED, found.why)
                     run = carry_out(job, self._tools, grant)
         except StoreLocked:
             if cancel.is_set():
@@ -172,7 +172,7 @@ class Conductor:
                     self.remarks.append(same)
             self._end(replace(found, outcome=Outcome.HIT, run=run), Did.RAN)
         elif run.cause == OUT_OF_MEMORY and not grant.is_whole and not self._tools.cancel.is_set():
-            self._tell(Event(found.step, Did.AGAIN, (reason,), run))
+            self._tell(found.step, Did.AGAIN, (reason,), run)
             return After.AGAIN_ALONE
         else:
             self._end(Forecast(found.step, Outcome.BLOCKED, (reason,), job, run), Did.FAILED)
@@ -194,7 +194,7 @@ class Conductor:
         self._forecasts[step.id] = found.without_job
         self._is_over(step.id)
         if step.stage in self._wanted:
-            self._tell(Event(step, did, found.why, run, is_different))
+            self._tell(step, did, found.why, run, is_different=is_different)
 
     def _held_against_lock(self, found: Forecast) -> tuple[Forecast, bool]:
         """Block what follows from products that are not those of the lock, and say whether they are not."""
@@ -206,13 +206,23 @@ class Conductor:
             return found, False
         return replace(found, outcome=Outcome.BLOCKED, why=(difference,)), True
 
-    def _tell(self, event: Event) -> None:
+    def _tell(
+        self,
+        step: Step,
+        did: Did,
+        why: tuple[str, ...],
+        run: Run | None = None,
+        *,
+        is_different: bool = False,
+    ) -> None:
         with self._lock:
-            if event.did not in (Did.STARTED, Did.AGAIN):
-                self.events.append(event)
+            expected = left = None
             if self._outlook is not None:
-                expected = self._outlook.start(event.step.id) if event.did is Did.STARTED else None
-                event = replace(event, expected_s=expected, left=self._outlook.left())
+                expected = self._outlook.start(step.id) if did is Did.STARTED else None
+                left = self._outlook.left()
+            event = Event(step, did, why, run, is_different, expected, left)
+            if did not in (Did.STARTED, Did.AGAIN):
+                self.events.append(event)
             self._tools.listen(event)
 
     def _is_over(self, id_: str) -> None:

@@ -166,7 +166,7 @@ def clock_environment(at: datetime | None, platform: str) -> tuple[tuple[str, st
         return ()
     library = f"/usr/lib/{LIBRARY_FOLDERS[platform]}/faketime/libfaketime.so.1"
     return (
-        ("FAKETIME", at.strftime("%Y-%m-%d %H:%M:%S")),
+        ("FAKETIME", at.replace(tzinfo=None).isoformat(" ", "seconds")),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
         ("LD_PRELOAD", library),
         ("NO_FAKE_STAT", "1"),

@@ -1,5 +1,6 @@
 """What a product is: its tag, digests, QC parameters and history, read from its file."""
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,11 @@ from pipeline.fitsdigest import FileDigest, digest_file
 from pipeline.fitsfile import Hdu, Header, read_hdus
 from pipeline.structure import PRODUCTS, header_fault, number_fault
 
+_HISTORY = "ESO PRO REC"
 _RECORD = re.compile(r"ESO PRO REC(\d+) (ID|(?:RAW|CAL)\d+ (?:NAME|CATG))")
+_VERSIONS = {"PIPE ID": "recipe", "DRS ID": "cpl"}
+_KEYWORDS = 1 << 13
+"""Keywords of histories that are not read again: those of all products of a night, and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +100,8 @@ def used_frames(header: Header, recipe: str) -> tuple[UsedFrame, ...]:
     """
     records: dict[int, dict[str, str]] = {}
     for keyword, value in header.items():
-        if keyword.startswith("ESO PRO REC") and (match := _RECORD.fullmatch(keyword)):
-            records.setdefault(int(match[1]), {})[match[2]] = str(value)
+        if keyword.startswith(_HISTORY) and (place := _place(keyword)) is not None:
+            records.setdefault(place[0], {})[place[1]] = str(value)
     ours = [number for number, record in records.items() if record.get("ID") == recipe]
     if not ours:
         return ()
@@ -106,6 +111,13 @@ def used_frames(header: Header, recipe: str) -> tuple[UsedFrame, ...]:
         for key in sorted(record)
         if key.endswith("NAME")
     )
+
+
+@functools.lru_cache(_KEYWORDS)
+def _place(keyword: str) -> tuple[int, str] | None:
+    """Give the number of the record a keyword stands in, and its name there; None if it says no frame."""
+    match = _RECORD.fullmatch(keyword)
+    return None if match is None else (int(match[1]), match[2])
 
 
 def versions(header: Header) -> tuple[tuple[str, str], ...]:
@@ -119,9 +131,7 @@ def versions(header: Header) -> tuple[tuple[str, str], ...]:
     found = {
         name: str(value)
         for keyword, value in header.items()
-        if keyword.startswith("ESO PRO REC")
-        for name, ending in (("recipe", "PIPE ID"), ("cpl", "DRS ID"))
-        if keyword.endswith(ending)
+        if keyword.startswith(_HISTORY) and (name := _VERSIONS.get(keyword[-7:].strip()))
     }
     return tuple(sorted(found.items()))
 

@@ -172,7 +172,8 @@ def _link(artifact: Path, path: Path, how: str) -> bool:
     if how != "auto":
         ways[how](artifact, path)
         return how in ("reflink", "copy")
-    for way in (_reflink, _hardlink, _symlink):
+    shares = path.parent.stat().st_dev not in _without_reflinks
+    for way in (_reflink, _hardlink, _symlink) if shares else (_hardlink, _symlink):
         try:
             way(artifact, path)
             return way is _reflink
@@ -187,15 +188,12 @@ _without_reflinks: set[int] = set()
 
 
 def _reflink(artifact: Path, path: Path) -> None:
-    device = path.parent.stat().st_dev
-    if device in _without_reflinks:
-        raise OSError(errno.EOPNOTSUPP, "no reflinks here", str(path))
     with artifact.open("rb") as source, path.open("xb") as target:
         try:
             fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
         except OSError as error:
             if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY):
-                _without_reflinks.add(device)
+                _without_reflinks.add(path.parent.stat().st_dev)
             raise
     shutil.copystat(artifact, path)
 

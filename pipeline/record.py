@@ -189,7 +189,7 @@ def measures(ran: Ran, *, engine: Engine, invocation: str | None) -> dict[str, A
         "started": time_of(result.started),
         "ended": time_of(result.ended),
         "clock_mode": "frozen" if ran.clock else "real",
-        "clock_at": ran.clock.strftime("%Y-%m-%dT%H:%M:%SZ") if ran.clock else None,
+        "clock_at": time_of(ran.clock, "seconds") if ran.clock else None,
         "wall_ms": result.wall_ms,
         "cpu_user_ms": result.cpu_user_ms,
         "cpu_system_ms": result.cpu_system_ms,
@@ -312,6 +312,6 @@ def engine_of(engine: Engine) -> dict[str, str]:
     return {"name": engine.name, "version": engine.version()}
 
 
-def time_of(at: datetime) -> str:
+def time_of(at: datetime, exactly: str = "milliseconds") -> str:
     """Write a time as records hold it."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return at.astimezone(UTC).isoformat(timespec=exactly).replace("+00:00", "Z")

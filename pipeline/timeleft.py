@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipeline.costs import Duration
 
@@ -88,7 +88,7 @@ class TimeLeft:
             now = self._clock()
             if self._last is not None and len(self._left) > _MANY and now - self._last[0] < _PAUSE_S:
                 at, last = self._last
-                return replace(last, seconds=max(0.0, last.seconds - (now - at)))
+                return Left(max(0.0, last.seconds - (now - at)), last.done, last.is_learned)
             self._last = (now, self._counted(now))
             return self._last[1]
 

@@ -67,9 +67,7 @@ def claim(
         The disk is full.
     """
     terms = terms or LeaseTerms()
-    claims = root / "claims"
-    make_directory(claims)
-    path = claims / key
+    path = root / f"claims/{key}"
     waited = _acquire(path, key, terms, cancel)
     mine = _look(path)
     _SIGNS.begin(path, mine, terms.beat_s)
@@ -121,7 +119,7 @@ def _look(path: Path, mtime_ns: int | None = None) -> _Held | None:
     """Look at a claim, as if its last sign of life was then; None if there is none."""
     try:
         status = os.lstat(path)
-        text = str(path.readlink())
+        text = os.readlink(path)  # noqa: PTH115 - a text, and no path needed
     except FileNotFoundError:
         return None
     except OSError:
@@ -156,6 +154,7 @@ def _make(path: Path, text: str) -> bool:
             with suppress(NoMark):
                 give_name(path, path.parent.parent, text)
                 return True
+            make_directory(path.parent)
             path.symlink_to(text)
         except FileExistsError:
             return False

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from provenance.documents import Pairs
 from provenance.errors import short
 from provenance.model import Action, ActionInput
 
@@ -119,17 +120,19 @@ def _fields(old: Action, new: Action) -> Iterator[Changed]:
         (Field.NUMERICS, old.numerics, new.numerics),
     )
     yield from (Changed(field, "", before, after) for field, before, after in plain if before != after)
-    yield from _pairs(Field.PARAMETER, dict(old.parameters), dict(new.parameters))
-    yield from _pairs(Field.ENVIRONMENT, dict(old.environment), dict(new.environment))
+    yield from _pairs(Field.PARAMETER, old.parameters, new.parameters)
+    yield from _pairs(Field.ENVIRONMENT, old.environment, new.environment)
     if old.outputs != new.outputs:
         before, after = (", ".join(f"{o.least} {o.tag}" for o in a.outputs) for a in (old, new))
         yield Changed(Field.PRODUCTS, "", before, after)
 
 
-def _pairs(field: Field, old: dict[str, str], new: dict[str, str]) -> Iterator[Changed]:
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            yield Changed(field, name, old.get(name), new.get(name))
+def _pairs(field: Field, old: Pairs, new: Pairs) -> Iterator[Changed]:
+    if old == new:
+        return
+    before, after = dict(old), dict(new)
+    for name in sorted({name for name, _ in before.items() ^ after.items()}):
+        yield Changed(field, name, before.get(name), after.get(name))
 
 
 def _inputs(old: tuple[ActionInput, ...], new: tuple[ActionInput, ...]) -> Iterator[Difference]:

@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from provenance.errors import NotCanonical
 
 PREFIX = "sha256:"
@@ -21,8 +23,7 @@ CHUNK_BYTES = 1 << 20
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LARGEST = 2**53 - 1
-_DIGITS = 15
-"""Of numbers that are surely no larger."""
+_FLOAT = re.compile(rb"[0-9][.eE]")
 
 
 def digest_bytes(data: bytes) -> str:
@@ -80,16 +81,26 @@ def canonical_json(value: object) -> bytes:
     >>> canonical_json({"b": [1, True], "a": "x"})
     b'{"a":"x","b":[1,true]}'
     """
-    # The library of the standard writes the same, ten times as fast, if there is no float and no integer
-    # beyond 2^53, and what it wrote reads as what it was given; but names beyond U+D7FF it sorts by code
-    # point, and RFC 8785 by UTF-16 unit.
+    # orjson writes the same, far more quickly, if there is no float and what it wrote reads as what it was
+    # given; but names beyond U+D7FF it sorts by code point, and RFC 8785 by UTF-16 unit.
     try:
-        text = compact_json(value)
-        if (text.isascii() or max(text) < "\ud800") and _DECODE(text) == value:
-            return text.encode()
-    except (TypeError, ValueError, RecursionError, _NoWholeNumber):
+        data = orjson.dumps(value, option=_STRICTLY)
+        if _is_in_order(data) and not _holds_float(data) and orjson.loads(data) == value:
+            return data
+    except (TypeError, ValueError):
         pass
     return _by_the_letter(value)
+
+
+def _is_in_order(data: bytes) -> bool:
+    """Tell whether it makes no difference how names are sorted."""
+    return data.isascii() or max(data.decode()) < "\ud800"
+
+
+def _holds_float(data: bytes) -> bool:
+    """Tell whether compact JSON holds a number with a fraction or an exponent."""
+    outside = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]  # all but texts and names
+    return _FLOAT.search(b"".join(outside)) is not None
 
 
 def _by_the_letter(value: object) -> bytes:
@@ -112,23 +123,16 @@ def canonical_digest(value: object) -> str:
     return digest_bytes(canonical_json(value))
 
 
-class _NoWholeNumber(Exception):
-    """A number that JSON has more than one spelling of."""
-
-
-def _refuse(spelling: str) -> float:
-    raise _NoWholeNumber(spelling)
-
-
-def _whole(spelling: str) -> int:
-    if len(spelling) > _DIGITS:
-        raise _NoWholeNumber(spelling)
-    return int(spelling)
-
-
 compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 """Write JSON without blanks, names sorted: as `canonical_json` does, but for floats and rare names."""
-_DECODE = json.JSONDecoder(parse_float=_refuse, parse_int=_whole, parse_constant=_refuse).decode
+_STRICTLY = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_STRICT_INTEGER
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+)
+"""Nothing is written in another's stead, and no number that a float cannot hold."""
 
 
 def _plain(value: object, where: str) -> Any:

@@ -30,6 +30,7 @@ _SHARED = 1 << 13
 
 _Read = Callable[[Any], Any]
 _Write = Callable[[Any], Any]
+_Held = Callable[[object], tuple[Any, ...]]
 
 
 def sorted_pairs(pairs: Pairs, what: str) -> Pairs:
@@ -49,6 +50,7 @@ def sorted_pairs(pairs: Pairs, what: str) -> Pairs:
     return ordered
 
 
+@lru_cache(_SHARED)
 def _ascends(pairs: Pairs) -> bool:
     names = [name for name, _ in pairs]
     return names == sorted({*names})
@@ -60,11 +62,12 @@ def _is_all_text(pairs: Pairs) -> bool:
 
 def to_document(value: object) -> Document:
     """Return the document of a dataclass: its fields by name."""
-    document = {}
     kind: Any = type(value)
-    for name, write in _writers(kind):
-        held = getattr(value, name)
-        document[name] = held if write is None or held is None else write(held)
+    names, held, writers = _writers(kind)
+    document = dict(zip(names, held(value), strict=True))
+    for name, write in writers:
+        if document[name] is not None:
+            document[name] = write(document[name])
     return document
 
 
@@ -114,8 +117,18 @@ def _layout(kind: Any) -> tuple[tuple[Field[Any], Any], ...]:
 
 
 @cache
-def _writers(kind: Any) -> tuple[tuple[str, _Write | None], ...]:
-    return tuple((field.name, _writer(hint)) for field, hint in _layout(kind))
+def _writers(kind: Any) -> tuple[tuple[str, ...], _Held, tuple[tuple[str, _Write], ...]]:
+    """Give the names of the fields, what gives all they hold, and the writers of those not written as is."""
+    names = tuple(field.name for field, _ in _layout(kind))
+    each = ((field.name, _writer(hint)) for field, hint in _layout(kind))
+    writers = tuple((name, write) for name, write in each if write is not None)
+    return names, _getter(names), writers
+
+
+def _getter(names: tuple[str, ...]) -> _Held:
+    if len(names) > 1:
+        return operator.attrgetter(*names)
+    return lambda value: tuple(getattr(value, name) for name in names)
 
 
 def _writer(hint: Any) -> _Write | None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from provenance.errors import NotAFile, StoreDamaged, StoreFull, StoreUnwritable
+from provenance.errors import NotAFile, ProvenanceError, StoreDamaged, StoreFull, StoreUnwritable
 from provenance.identity import this_process
 
 READ_ONLY = 0o444
@@ -24,9 +24,38 @@ _PART = uuid4().hex[:12]
 _NUMBERS = itertools.count()
 
 
-@contextmanager
-def writing_to(path: Path) -> Iterator[None]:
-    """Turn the system's refusals to write into this package's.
+class _Writing:
+    """Turns the system's refusals to write into this package's."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, OSError) and (ours := _understood(error, self._path)) is not None:
+            raise ours from error
+
+
+def _understood(error: OSError, path: Path) -> ProvenanceError | None:
+    """Give this package's error for one of the system's; None if it has none."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return StoreFull(path)
+        case errno.EACCES | errno.EROFS:
+            return StoreUnwritable(path)
+        case errno.EIO:
+            hint = "look at the disk: the kernel's log says more"
+            return StoreDamaged(f"{path} cannot be written: the disk fails", hint)
+        case _:
+            return None
+
+
+def writing_to(path: Path) -> _Writing:
+    """Turn the system's refusals to write, in the block, into this package's.
 
     Raises
     ------
@@ -37,17 +66,7 @@ def writing_to(path: Path) -> Iterator[None]:
     StoreDamaged
         The disk fails.
     """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreFull(path) from error
-        if error.errno in (errno.EACCES, errno.EROFS):
-            raise StoreUnwritable(path) from error
-        if error.errno == errno.EIO:
-            hint = "look at the disk: the kernel's log says more"
-            raise StoreDamaged(f"{path} cannot be written: the disk fails", hint) from error
-        raise
+    return _Writing(path)
 
 
 def scratch_name(directory: Path) -> Path:
@@ -124,7 +143,7 @@ def link(descriptor: int, target: Path) -> bool:
     bool
         False if the name was taken.
     """
-    place, name = os.path.split(target)
+    place, _, name = str(target).rpartition(os.sep)
     try:
         directory = os.open(place, _DIRECTORY)
     except FileNotFoundError:
@@ -149,12 +168,15 @@ def link(descriptor: int, target: Path) -> bool:
 
 def make_directory(directory: Path) -> None:
     """Make a directory of mode 0755 and its parents, each on disk before something is put into it."""
-    if directory.is_dir():
-        return
-    make_directory(directory.parent)
-    with suppress(FileExistsError):
+    try:
         directory.mkdir(mode=0o755)
-        sync_directory(directory.parent)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        make_directory(directory.parent)
+        make_directory(directory)
+        return
+    sync_directory(directory.parent)
 
 
 def sync_directory(directory: Path) -> None:

@@ -78,7 +78,7 @@ class Index:
             The database cannot be read.
         """
         with self._speaking:
-            return self._database.execute(sql, tuple(parameters)).fetchall()
+            return self._database.conn.execute(sql, tuple(parameters)).fetchall()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -93,10 +93,10 @@ class Index:
             if self._is_writing:
                 yield
                 return
-            self._database.execute("BEGIN IMMEDIATE")
+            self._database.conn.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._database.execute("COMMIT")
+                self._database.conn.execute("COMMIT")
             except BaseException:
                 self._database.rollback()
                 raise

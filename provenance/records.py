@@ -6,15 +6,15 @@ lags behind reads the last days' names instead of listing every record. It is a 
 nothing that `reindex` does not find.
 """
 
-import json
 import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+
+import orjson
 
 from provenance.digest import canonical_json, digest_bytes
 from provenance.documents import Document
@@ -103,7 +103,7 @@ class Records:
         digest = digest_bytes(data)
         self._note(digest.removeprefix("sha256:"))
         self._put_by_content(self.statement_path(digest), data)
-        return Statement(digest, kind, json.loads(data)["body"])
+        return Statement(digest, kind, orjson.loads(data)["body"])
 
     def copy_action(self, key: str, data: bytes) -> None:
         """Write an action as its file is elsewhere; somebody proved that it is the one of that key."""
@@ -272,14 +272,14 @@ class Records:
                 path.rename(self._damaged / f"{path.name}~{time.time_ns()}")
 
     def _note(self, name: str) -> None:
-        directory = self._journal / datetime.now(UTC).strftime("%Y%m%d")
+        directory = self._journal / time.strftime("%Y%m%d", time.gmtime())
         # Not synced: after a power cut the index may lag, and `check` says so; syncing would double the
         # price of a commit for it.
         with writing_to(directory):
-            make_directory(directory)
             try:
                 give_name(directory / name, self.root)
             except NoMark:
+                make_directory(directory)
                 (directory / name).touch(mode=0o644)
             except FileExistsError:
                 pass  # as it should be
@@ -313,8 +313,8 @@ def _read(path: Path, what: str) -> bytes:
 
 def _parse(data: bytes, path: Path) -> Document:
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        document = orjson.loads(data)
+    except ValueError as error:
         raise StoreDamaged(f"{path} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise StoreDamaged(f"{path} is not a JSON object")

@@ -64,7 +64,7 @@ class Work:
         with suppress(IndexError, OSError):  # somebody may have tidied it away
             spare = self._spare.pop()
             if spare.name.partition("~")[0] == aside.name.partition("~")[0]:  # not so after a fork
-                spare.rename(directory)
+                os.rename(spare, directory)  # noqa: PTH104 - no new path is wanted
                 return directory
         # Made aside, where its name tells the owner: killed right here, it is swept all the same.
         with writing_to(directory):
@@ -136,7 +136,7 @@ class Work:
         spare = scratch_name(self._scratch)
         try:
             # Out of `work/` first, as in `_clear`: nobody shall find a run's scratch half empty.
-            directory.rename(spare)
+            os.rename(directory, spare)  # noqa: PTH104 - no new path is wanted
         except OSError:
             return False
         try:

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import uuid
+from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,12 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
+
+
+class Plain(Enum):
+    """No text, whatever its value."""
+
+    ONE = "one"
 
 
 def test_digest_of_no_bytes_is_the_known_one() -> None:
@@ -82,6 +91,24 @@ def test_order_of_names_does_not_move_a_digest(value: dict[str, int], random: An
     assert canonical_digest(dict(shuffled)) == canonical_digest(value)
 
 
+# Texts and names that look like numbers between other things, wherever a quote or a backslash may mislead.
+LOOKS = TEXT | st.text('"\\.eE:,[]{}1') | st.sampled_from(['":1.5', "\\\\", '\\\\"', ",1e5", "[0.5"])
+MIXED = st.recursive(
+    st.booleans() | SAFE | LOOKS | st.floats() | st.sampled_from([1e16, -0.0, 1e-7, 5e-324]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(LOOKS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(MIXED)
+def test_a_float_is_refused_wherever_it_stands_and_nothing_that_looks_like_one(value: Any) -> None:
+    if holds_float(value):
+        with pytest.raises(NotCanonical):
+            canonical_json(value)
+    else:
+        assert canonical_json(value) == rfc8785.dumps(value)
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -92,6 +119,9 @@ def test_order_of_names_does_not_move_a_digest(value: dict[str, int], random: An
         ({1: "a"}, "no canonical form: the key 1 at $ is no string"),
         (b"bytes", "no canonical form: bytes at $"),
         ({"a": {"set"}}, "no canonical form: set at $.a"),
+        ({"a": uuid.UUID(int=7)}, "no canonical form: UUID at $.a"),
+        ([datetime(2026, 1, 1, tzinfo=UTC)], "no canonical form: datetime at $[0]"),
+        ([Plain.ONE], "no canonical form: Plain at $[0]"),
     ],
 )
 def test_values_without_a_canonical_form_are_refused_by_place(value: Any, message: str) -> None:
@@ -106,6 +136,12 @@ def test_values_without_a_canonical_form_are_refused_by_place(value: Any, messag
 def test_half_a_surrogate_pair_is_refused(value: Any) -> None:
     with pytest.raises(NotCanonical):
         canonical_json(value)
+
+
+def holds_float(value: Any) -> bool:
+    """Tell whether a float stands anywhere in a value."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, float) or any(holds_float(item) for item in inner)
 
 
 def repr_of(value: Any) -> str:
