@@ -67,7 +67,9 @@ def claim(
         The disk is full.
     """
     terms = terms or LeaseTerms()
-    path = root / f"claims/{key}"
+    claims = root / "claims"
+    make_directory(claims)
+    path = claims / key
     waited = _acquire(path, key, terms, cancel)
     mine = _look(path)
     _SIGNS.begin(path, mine, terms.beat_s)
@@ -154,7 +156,6 @@ def _make(path: Path, text: str) -> bool:
             with suppress(NoMark):
                 give_name(path, path.parent.parent, text)
                 return True
-            make_directory(path.parent)
             path.symlink_to(text)
         except FileExistsError:
             return False

@@ -276,10 +276,10 @@ class Records:
         # Not synced: after a power cut the index may lag, and `check` says so; syncing would double the
         # price of a commit for it.
         with writing_to(directory):
+            make_directory(directory)
             try:
                 give_name(directory / name, self.root)
             except NoMark:
-                make_directory(directory)
                 (directory / name).touch(mode=0o644)
             except FileExistsError:
                 pass  # as it should be
