@@ -77,9 +77,13 @@ class Hashing:
 
 
 HASHING = Hashing()
-pipeline.products.read_hdus = HASHING.timed(pipeline.products.read_hdus)
-pipeline.products.digest_file = HASHING.timed(pipeline.products.digest_file)
-provenance.objects.digest_descriptor = HASHING.timed(provenance.objects.digest_descriptor)
+
+
+def time_hashing() -> None:
+    """Have all readings of a product and a log timed from now on."""
+    pipeline.products.read_hdus = HASHING.timed(pipeline.products.read_hdus)
+    pipeline.products.digest_file = HASHING.timed(pipeline.products.digest_file)
+    provenance.objects.digest_descriptor = HASHING.timed(provenance.objects.digest_descriptor)
 
 
 def bookkeeping_s() -> float:
@@ -116,6 +120,7 @@ class Timed:
 
 def main(workspace: str) -> None:
     engine = Timed()
+    time_hashing()
     gc.set_threshold(RARELY)  # as `clio` does
     with (
         subprocess.Popen(

@@ -131,7 +131,7 @@ def versions(header: Header) -> tuple[tuple[str, str], ...]:
     found = {
         name: str(value)
         for keyword, value in header.items()
-        if keyword.startswith(_HISTORY) and (name := _VERSIONS.get(keyword[-7:].strip()))
+        if keyword.startswith(_HISTORY) and (name := _VERSIONS.get(keyword.split(" ", 3)[-1]))
     }
     return tuple(sorted(found.items()))
 

@@ -23,6 +23,14 @@ CHUNK_BYTES = 1 << 20
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LARGEST = 2**53 - 1
+_STRICTLY = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_STRICT_INTEGER
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+)
+"""Nothing is written in another's stead, and no number that a float cannot hold."""
 _FLOAT = re.compile(rb"[0-9][.eE]")
 
 
@@ -125,14 +133,6 @@ def canonical_digest(value: object) -> str:
 
 compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 """Write JSON without blanks, names sorted: as `canonical_json` does, but for floats and rare names."""
-_STRICTLY = (
-    orjson.OPT_SORT_KEYS
-    | orjson.OPT_STRICT_INTEGER
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
-    | orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_PASSTHROUGH_DATETIME
-)
-"""Nothing is written in another's stead, and no number that a float cannot hold."""
 
 
 def _plain(value: object, where: str) -> Any:

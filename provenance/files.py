@@ -143,7 +143,7 @@ def link(descriptor: int, target: Path) -> bool:
     bool
         False if the name was taken.
     """
-    place, _, name = str(target).rpartition(os.sep)
+    place, name = os.path.split(target)
     try:
         directory = os.open(place, _DIRECTORY)
     except FileNotFoundError:
@@ -168,15 +168,12 @@ def link(descriptor: int, target: Path) -> bool:
 
 def make_directory(directory: Path) -> None:
     """Make a directory of mode 0755 and its parents, each on disk before something is put into it."""
-    try:
+    if directory.is_dir():
+        return
+    make_directory(directory.parent)
+    with suppress(FileExistsError):
         directory.mkdir(mode=0o755)
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        make_directory(directory.parent)
-        make_directory(directory)
-        return
-    sync_directory(directory.parent)
+        sync_directory(directory.parent)
 
 
 def sync_directory(directory: Path) -> None:
