@@ -11,7 +11,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache, lru_cache
 from itertools import chain, pairwise
@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 _SHARED = 1 << 13
 """Equal values that are held once, of each kind; more are not remembered."""
+
+_PLAIN = (str, int, bool, str | None, int | None, bool | None)
 
 _Read = Callable[[Any], Any]
 _Write = Callable[[Any], Any]
@@ -96,10 +98,37 @@ def from_document(kind: type[T], document: object, what: str) -> T:
 
 
 def _read_dataclass(kind: Any, document: object) -> Any:
+    way = _way_to_read(kind)
+    try:
+        # Nearly always every field is there, and of its type.
+        values = way.held(document)
+        if way.is_flat:
+            return _read_flat(kind, *values)
+        return _made(kind, way, values)
+    except (TypeError, KeyError):
+        return _read_fields(kind, document)
+
+
+@lru_cache(_SHARED, typed=True)
+def _read_flat(kind: Any, *values: object) -> Any:
+    """Make a dataclass of texts and figures; the same one for equal values, which many records share.
+
+    `typed`, as True is 1 to a cache, and is not to a record.
+    """
+    return _made(kind, _way_to_read(kind), values)
+
+
+def _made(kind: Any, way: "_Way", values: tuple[object, ...]) -> Any:
+    return kind(**dict(zip(way.names, map(operator.call, way.readers, values), strict=True)))
+
+
+def _read_fields(kind: Any, document: object) -> Any:
+    """Read a dataclass field by field: some may be missing, and what is wrong is to be told."""
     if not isinstance(document, dict):
         raise TypeError(f"{kind.__name__} is {type(document).__name__}, not an object")
     values = {}
-    for name, read, is_optional in _readers(kind):
+    way = _way_to_read(kind)
+    for name, read, is_optional in zip(way.names, way.readers, way.optional, strict=True):
         if name in document:
             try:
                 values[name] = read(document[name])
@@ -122,13 +151,15 @@ def _writers(kind: Any) -> tuple[tuple[str, ...], _Held, tuple[tuple[str, _Write
     names = tuple(field.name for field, _ in _layout(kind))
     each = ((field.name, _writer(hint)) for field, hint in _layout(kind))
     writers = tuple((name, write) for name, write in each if write is not None)
-    return names, _getter(names), writers
+    return names, _all_of(operator.attrgetter, names), writers
 
 
-def _getter(names: tuple[str, ...]) -> _Held:
+def _all_of(getter: Callable[..., Callable[[Any], Any]], names: tuple[str, ...]) -> _Held:
+    """Give what gives all that goes by some names: of one alone, a getter gives no tuple."""
     if len(names) > 1:
-        return operator.attrgetter(*names)
-    return lambda value: tuple(getattr(value, name) for name in names)
+        return getter(*names)
+    each = [getter(name) for name in names]
+    return lambda value: tuple(get(value) for get in each)
 
 
 def _writer(hint: Any) -> _Write | None:
@@ -145,12 +176,30 @@ def _writer(hint: Any) -> _Write | None:
     return operator.attrgetter("value") if issubclass(hint, Enum) else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a dataclass is read from a document."""
+
+    names: tuple[str, ...]
+    readers: tuple[_Read, ...]
+    optional: tuple[bool, ...]
+    """Whether a field may be missing."""
+    held: _Held
+    """Gives what stands behind the names."""
+    is_flat: bool
+    """Whether all fields are texts and figures."""
+
+
 @cache
-def _readers(kind: Any) -> tuple[tuple[str, _Read, bool], ...]:
-    """Give name and reader of each field, and whether it may be missing."""
-    return tuple(
-        (field.name, _reader(hint), (field.default, field.default_factory) != (MISSING, MISSING))
-        for field, hint in _layout(kind)
+def _way_to_read(kind: Any) -> _Way:
+    layout = _layout(kind)
+    names = tuple(field.name for field, _ in layout)
+    return _Way(
+        names=names,
+        readers=tuple(_reader(hint) for _, hint in layout),
+        optional=tuple((field.default, field.default_factory) != (MISSING, MISSING) for field, _ in layout),
+        held=_all_of(operator.itemgetter, names),
+        is_flat=all(hint in _PLAIN for _, hint in layout),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stored import a_run, an_action
+from stored import RAW, a_run, an_action
 
 from provenance.digest import canonical_json
 from provenance.documents import Document
@@ -238,6 +238,19 @@ def test_a_record_that_is_not_whole_is_refused(document: Any, message: str) -> N
         Run.from_document(document)
 
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("size", [True, 1.0])
+def test_what_equals_a_whole_number_and_is_none_is_refused_though_it_was_read_before(size: object) -> None:
+    """Equal inputs of many records are one value; to Python, True and 1.0 equal 1."""
+    run = a_run(an_action(), RUN, inputs=(InputFile("BIAS", "raw.fits", RAW, size=1),))
+    document = run.document()
+    assert Run.from_document(document) == run
+
+    document["inputs"] = [document["inputs"][0] | {"size": size}]
+
+    with pytest.raises(StoreDamaged, match=f"inputs: size: {type(size).__name__} where int should be"):
+        Run.from_document(document)
 
 
 @pytest.mark.parametrize("kind", [Run, Action])
