@@ -203,6 +203,8 @@ class _Examination:
         self._counts = dict.fromkeys(_TREES, 0)
         self._indexed: dict[str, dict[str, str]] | None = None
         """Of each kind of file the names the index has, with digests of records; None if it is unsound."""
+        self._unindexed: list[tuple[str, str, str, str]] = []
+        """What the index did not have when it was looked at: kind, what it is called, name and digest."""
         self._there: set[str] = set()
         self._sizes: dict[str, tuple[int | None, str]] = {}
         """Of each object that is named the size, and the newest run that names it."""
@@ -253,10 +255,24 @@ class _Examination:
             return
         found = self._indexed[kind].pop(name, None)
         if found is None:  # somebody may have written it since
+            self._unindexed.append((kind, what, name, digest))
+        else:
+            self._tell_edited(what, name, found, digest)
+
+    def _look_again(self) -> None:
+        """Look once more for what the index did not have: others put theirs into it up to a second late."""
+        if self._unindexed:
+            self._store.catch_up()
+        for kind, what, name, digest in self._unindexed:
             found = self._in_index(kind, name).get(name)
-        if found is None:
-            self._damaged(DamageKind.INDEX, name, f"{what} {name} is not in the index; run `clio reindex`")
-        elif found != digest:
+            if found is None:
+                message = f"{what} {name} is not in the index; run `clio reindex`"
+                self._damaged(DamageKind.INDEX, name, message)
+            else:
+                self._tell_edited(what, name, found, digest)
+
+    def _tell_edited(self, what: str, name: str, found: str, digest: str) -> None:
+        if found != digest:
             self._damaged(DamageKind.INDEX, name, f"{what} {name} was edited after it was indexed")
 
     # Files.
@@ -288,6 +304,7 @@ class _Examination:
                 for name in self._indexed[kind]:
                     message = f"{what} {name} is in the index, and its file is gone or unreadable"
                     self._damaged(DamageKind.INDEX, name, message)
+            self._look_again()
 
     def _names(self, tree: str) -> Iterator[str]:
         """Yield the names of our files in a directory of the store, sorted; others are damage."""

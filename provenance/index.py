@@ -1,8 +1,9 @@
 """The SQLite database beside the records: opened, locked, rebuilt. It can be deleted at any time.
 
 One connection a process, shared by its threads behind a lock; every write is one `BEGIN IMMEDIATE`
-transaction. This module and `schema` alone import sqlite-utils, and only when a database is opened:
-it costs as much as all the rest of a light command.
+transaction, and where steps follow quickly on each other the rows of several are one. This module and
+`schema` alone import sqlite-utils, and only when a database is opened: it costs as much as all the rest of a
+light command.
 """
 
 import fcntl
@@ -12,8 +13,10 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +38,11 @@ if TYPE_CHECKING:
 BUSY_S = 30.0
 """How long a writer waits for another one."""
 
+LATE_S = 1.0
+"""How long rows may wait for others, so that one transaction does for all."""
+_MOST_LATE = 2048
+"""Rows that wait at most: a megabyte or two, those of a hundred steps."""
+
 _PRAGMAS = (
     "synchronous=NORMAL",
     "foreign_keys=ON",
@@ -46,6 +54,16 @@ _PRAGMAS = (
 
 _log = logging.getLogger(__name__)
 _SHM_FULL = 4874  # SQLITE_IOERR_SHMSIZE: the -shm file could not grow
+
+
+@dataclass(frozen=True, slots=True)
+class _Lot:
+    """Rows that wait to be inserted."""
+
+    topic: Hashable
+    what: str
+    """What they tell of, for a message; empty if nobody needs to hear that they are lost."""
+    rows: tuple[Row, ...]
 
 
 class Index:
@@ -67,10 +85,24 @@ class Index:
         self._fill = fill
         self._lock = threading.RLock()
         self._speaking = _Speaking(self._lock, self._understood)
+        self._late: list[_Lot] = []
+        self._late_rows = 0
+        self._timer: threading.Timer | None = None
+        self._written_at = 0.0
+        """When rows that were late were inserted last, on the clock that only runs."""
         self._database = self._open()
 
-    def read(self, sql: str, parameters: Iterable[object] = ()) -> list[tuple[Any, ...]]:
+    def read(
+        self, sql: str, parameters: Iterable[object] = (), *, topic: Hashable = None
+    ) -> list[tuple[Any, ...]]:
         """Return the rows of a query.
+
+        Parameters
+        ----------
+        sql, parameters
+            The query.
+        topic : hashable, optional
+            What is asked about, if nothing else is: rows of other topics may stay late.
 
         Raises
         ------
@@ -78,6 +110,8 @@ class Index:
             The database cannot be read.
         """
         with self._speaking:
+            if self._late and (topic is None or topic in [lot.topic for lot in self._late]):
+                self.catch_up()
             return self._database.conn.execute(sql, tuple(parameters)).fetchall()
 
     @contextmanager
@@ -93,6 +127,7 @@ class Index:
             if self._is_writing:
                 yield
                 return
+            self.catch_up()
             self._database.conn.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -127,6 +162,61 @@ class Index:
             for sql, parameters in by_table(rows):
                 self._database.conn.executemany(sql, parameters)
 
+    def insert_late(self, topic: Hashable, rows: Iterable[Row], what: str = "") -> None:
+        """Insert rows soon: at once, unless others were within the last second.
+
+        Late rows go in together: before anything else is inserted or read, before the database is closed, or
+        when a second is over. If the process dies, the next command takes them in from the files.
+
+        Parameters
+        ----------
+        topic : hashable
+            What they are about: who asks about another thing alone does not wait for them. See `read`.
+        rows : iterable of Row
+            What to insert.
+        what : str
+            What to call them in a message, should they not go in. Without, they are hints, which may wait
+            for longer, and are lost in silence.
+        """
+        with self._speaking:
+            lot = _Lot(topic, what, tuple(rows))
+            self._late.append(lot)
+            self._late_rows += len(lot.rows)
+            if self._late_rows > _MOST_LATE or time.monotonic() - self._written_at >= LATE_S:
+                self.catch_up()
+            elif what and self._timer is None:
+                self._timer = threading.Timer(LATE_S, self._catch_up_in_time)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def catch_up(self) -> None:
+        """Insert what is late. What does not go in is said and forgotten: the files tell it again."""
+        with self._lock:
+            late, self._late, self._late_rows = self._late, [], 0
+            if not late:
+                return
+            try:
+                self.insert_many(chain.from_iterable(lot.rows for lot in late))
+            except RecordRefused:
+                for lot in late:
+                    self._insert_alone(lot)
+            except (StoreDamaged, StoreFull, StoreLocked, StoreVersion) as error:
+                told = [lot.what for lot in late if lot.what]
+                level = logging.WARNING if told else logging.DEBUG
+                _log.log(level, "%s recorded but not yet in the index: %s", _named(told), error.message)
+            self._written_at = time.monotonic()
+
+    def _catch_up_in_time(self) -> None:
+        with self._lock:
+            self._timer = None
+            self.catch_up()
+
+    def _insert_alone(self, lot: _Lot) -> None:
+        try:
+            self.insert_many(lot.rows)
+        except ProvenanceError as error:
+            _log.warning("%s is not in the index: %s", lot.what or "a hint", error.message)
+
     def rebuild(self) -> None:
         """Make all tables but the memo anew from the files, in one transaction: readers see old or new.
 
@@ -157,6 +247,9 @@ class Index:
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
+            self.catch_up()
+            if self._timer is not None:
+                self._timer.cancel()
             self._database.close()
 
     @contextmanager
@@ -343,6 +436,13 @@ class _Speaking:
                 raise ours from error
         finally:
             self._lock.release()
+
+
+def _named(told: list[str]) -> str:
+    """Name the first of some things, as the beginning of a sentence."""
+    if len(told) < 2:
+        return f"{told[0] if told else 'a hint'} is"
+    return f"{told[0]} and {len(told) - 1} more are"
 
 
 @contextmanager

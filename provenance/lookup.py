@@ -146,7 +146,7 @@ def inspect(shelves: Shelves, digest: str, size: int | None, name: str) -> str |
         if stat.S_IMODE(found.st_mode) != READ_ONLY:
             _restore_mode(shelves, digest)
             found = os.lstat(path)
-        shelves.memos.try_add([MemoEntry(found, digest, began_ns)])
+        shelves.memos.add([MemoEntry(found, digest, began_ns)])
     return None
 
 

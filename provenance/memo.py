@@ -79,6 +79,7 @@ class Memos:
             "SELECT digest, data_digest, extra, hashed_at_ns FROM stat_memo"
             " WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
             looks,
+            topic=looks,
         )
         for digest, data_digest, extra, hashed_at_ns in rows:
             if hashed_at_ns - stat.st_mtime_ns >= SETTLED_NS:
@@ -90,26 +91,19 @@ class Memos:
         return None
 
     def add(self, entries: Iterable[MemoEntry]) -> None:
-        """Remember files, in one transaction.
+        """Remember files, now or soon: a hint that cannot be written down is no failure.
 
         Parameters
         ----------
         entries : iterable of MemoEntry
             What was hashed.
-
-        Raises
-        ------
-        StoreDamaged, StoreFull, StoreLocked
-            The database cannot be written.
         """
-        entries = tuple(entries)
-        for entry in entries:
-            self._found.pop(identity(entry.stat), None)
         sql = "INSERT OR REPLACE INTO stat_memo VALUES (?,?,?,?,?,?,?,?,?)"
-        if entries:
-            self._index.insert(
-                (sql, (*identity(e.stat), e.read_at_ns, e.digest, e.data_digest, e.extra)) for e in entries
-            )
+        for entry in entries:
+            looks = identity(entry.stat)
+            self._found.pop(looks, None)
+            row = (*looks, entry.read_at_ns, entry.digest, entry.data_digest, entry.extra)
+            self._index.insert_late(looks, [(sql, row)])
 
     def notes(self, reader: str) -> dict[tuple[int, ...], str]:
         """Return all notes of a reader that can be believed, by what their files look like."""
@@ -132,13 +126,6 @@ class Memos:
             self._index.insert(rows)
         except (StoreDamaged, StoreFull, StoreLocked, StoreVersion) as error:
             _log.debug("nothing noted: %s", error.message)
-
-    def try_add(self, entries: Iterable[MemoEntry]) -> None:
-        """Remember files if the database takes it: a hint that cannot be written down is no failure."""
-        try:
-            self.add(entries)
-        except (StoreDamaged, StoreFull, StoreLocked, StoreVersion) as error:
-            _log.debug("nothing remembered: %s", error.message)
 
 
 def identity(stat: os.stat_result) -> tuple[int, ...]:

@@ -48,6 +48,11 @@ def select_runs(
     return tuple((row[0], row[1]) for row in index.read(sql, [*(value for _, value in given), limit]))
 
 
+def topic_of(stage: str, unit: str) -> str:
+    """Name a step as what rows are about; see `Index.insert_late`."""
+    return f"{stage}:{unit}"
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """An action that was tried for a unit, by the run that tells most of it."""
@@ -79,7 +84,7 @@ def select_attempts(
         " FROM run WHERE stage = ? AND unit = ? AND purpose = 'run' AND run_id < ?"
         " GROUP BY action_key ORDER BY max(run_id) DESC LIMIT ?"
     )
-    rows = index.read(sql, (stage, unit, before or "~", limit))
+    rows = index.read(sql, (stage, unit, before or "~", limit), topic=topic_of(stage, unit))
     return tuple(Attempt(key, run, bool(is_success)) for key, run, is_success in rows)
 
 

@@ -103,9 +103,9 @@ class Readings:
             self.memoize_all([MemoEntry(path.stat(), digest, time.time_ns())])
 
     def memoize_all(self, entries: Iterable[MemoEntry]) -> None:
-        """Remember what files of the store's own held, in one transaction."""
+        """Remember what files of the store's own held."""
         if self._writable:
-            self._memos.try_add(entries)
+            self._memos.add(entries)
 
     def notes(self, reader: str) -> dict[tuple[int, ...], str]:
         """Return what a reader noted of files, by `memo.identity` of their status."""

@@ -21,11 +21,14 @@ _ORDER = {name: position for position, name in enumerate(_TABLES.split())}
 
 
 def by_table(rows: Iterable[Row]) -> list[tuple[str, list[tuple[object, ...]]]]:
-    """Put rows together that go into one table, in an order in which what is referred to is there."""
-    found: dict[str, list[tuple[object, ...]]] = {}
+    """Put rows together that go into one table, in an order in which what is referred to is there.
+
+    What is the same in several steps, as the statics are that all of them read, is put in once.
+    """
+    found: dict[str, dict[tuple[object, ...], None]] = {}
     for sql, parameters in rows:
-        found.setdefault(sql, []).append(parameters)
-    return sorted(found.items(), key=lambda item: _place(item[0]))
+        found.setdefault(sql, {})[parameters] = None
+    return sorted(((sql, list(each)) for sql, each in found.items()), key=lambda item: _place(item[0]))
 
 
 @cache

@@ -29,7 +29,6 @@ from provenance.errors import (
     StoreFull,
     StoreLocked,
     StoreMissing,
-    StoreVersion,
     UnknownReference,
     short,
 )
@@ -239,10 +238,7 @@ class Store:
         self.put_action(action)
         digest = self._records.put_record(run)
         # Committed. What follows can be made again from the files, so its failure is not the run's.
-        try:
-            self.index_run(action, run, digest)
-        except (StoreDamaged, StoreFull, StoreLocked, StoreVersion) as error:
-            _log.warning("run %s is recorded but not yet in the index: %s", run.run, error.message)
+        self.index_run(action, run, digest)
 
     def check_agreement(self, action: Action, run: Run) -> None:
         """Refuse a record that does not fit its action, or whose files are not there.
@@ -264,8 +260,13 @@ class Store:
             _check_outputs(action, run, f"run {run.run} is said to be successful and")
 
     def index_run(self, action: Action, run: Run, record_digest: str) -> None:
-        """Put a recorded run into the index, in one transaction."""
-        self._index.insert_many(recorded_rows(action, run, record_digest))
+        """Put a recorded run into the index, now or soon; see `Index.insert_late`."""
+        rows = recorded_rows(action, run, record_digest)
+        self._index.insert_late(queries.topic_of(run.stage, run.unit), rows, f"run {run.run}")
+
+    def catch_up(self) -> None:
+        """Put into the index what others recorded since it was opened, if it can be written."""
+        _take_in(self._index, self._records)
 
     def statement(self, kind: str, body: object) -> Statement:
         """Keep what a person or a check said, for good.
@@ -611,8 +612,12 @@ def _open_index(database: Path, records: Records, *, writable: bool) -> Index:
             raise
         _log.warning("%s; the index is kept in memory", error.message)
         return _open_index(database, records, writable=False)
+    _take_in(index, records)
+    return index
+
+
+def _take_in(index: Index, records: Records) -> None:
     try:
         take_in(index, records)
     except (StoreFull, StoreLocked) as error:
         _log.warning("the index lags behind the records: %s", error.message)
-    return index

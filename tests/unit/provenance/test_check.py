@@ -1,6 +1,7 @@
 """All damage is found and named, and nothing is changed by looking."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,8 +85,14 @@ def edit_statement(store: Store, run: Run) -> None:
     overwrite(store.records.statement_path(statement.digest), b"{}")
 
 
+def forget_journal(store: Store) -> None:
+    """Make it as if all was recorded days ago: what is newer, a check puts into the index."""
+    shutil.rmtree(store.path / "journal")
+
+
 def drop_rows(store: Store, run: Run) -> None:
     store.index.insert([("DELETE FROM run", ())])
+    forget_journal(store)
 
 
 def record_beside_the_index(store: Store, run: Run) -> None:
@@ -93,6 +100,7 @@ def record_beside_the_index(store: Store, run: Run) -> None:
     later = a_run(an_action(), run_id, outputs=(product(store, run_id, b"bias"),))
     store.records.put_record(later)
     store.discard_work(run_id)
+    forget_journal(store)
 
 
 def add_foreign_file(store: Store, run: Run) -> None:
