@@ -31,7 +31,7 @@ from pipeline.own.table import PROGRAM
 from pipeline.packing import Packing, Unpacked
 from pipeline.products import Product, read_product
 from pipeline.recipes import RECIPES
-from pipeline.sof import write_sof
+from pipeline.sof import save_sof
 from pipeline.structure import STATICS, header_fault, number_fault, tables
 
 LOG = "esorex.log"
@@ -140,7 +140,7 @@ def execute(
     out, sof = work / "out", work / "in/frames.sof"
     targets = [item.target(call.surroundings.inputs) for item in call.inputs]
     frames = tuple((target, item.tag) for target, item in zip(targets, call.inputs, strict=True))
-    sof.write_bytes(write_sof(frames).encode())
+    save_sof(sof, frames)
     clock = (call.clock or datetime.now(UTC).replace(microsecond=0)) if call.is_clock_frozen else None
     chosen = settled(call.environment, call.threads or cores())
     told = own_clock(clock) if _is_ours(call) else clock_environment(clock, image.platform)
