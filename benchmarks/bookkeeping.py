@@ -3,9 +3,10 @@
 Usage: python benchmarks/bookkeeping.py WORKSPACE
 
 In a workspace of known steps a parameter of a stage is changed, so that all of it runs, with an engine that
-computes nothing. What counts is the CPU time of the whole process from the end of one call of the engine to
-the beginning of the next, less that of reading and hashing the product and the log, which is measured where
-it happens: both are read as they become objects, the product for its digests before.
+computes nothing. What counts is the CPU time of the whole process, of all its threads, from the end of one
+call of the engine to the end of the next, less what the engine took in its thread, and less reading and
+hashing the product and the log, which is measured where it happens: both are read as they become objects, the
+product for its digests before.
 
 One step at a time: where recipes take no time, two threads only fight for the interpreter, which doubles the
 figure; with real recipes they hardly meet.
@@ -97,8 +98,10 @@ class Timed:
 
     inner: FakeEngine = field(default_factory=FakeEngine)
     name: str = "fake"
-    calls: list[tuple[float, float]] = field(default_factory=list)
-    """CPU seconds of this process, without those of hashing, at the beginning and at the end of each."""
+    cpu_s: float = 0.0
+    """What it took itself, up to now."""
+    ends: list[float] = field(default_factory=list)
+    """CPU seconds of this process, without those of hashing and its own, at the end of each call."""
     recipe: subprocess.Popen[str] | None = None
     """What keeps a core busy meanwhile."""
 
@@ -109,12 +112,13 @@ class Timed:
         self.inner.prepare(image)
 
     def run(self, image: RecipeImage, request: EngineRequest, cancel: threading.Event) -> EngineResult:
-        begin = bookkeeping_s()
+        begin = time.thread_time()
         result = self.inner.run(image, request, cancel)
         if self.recipe is not None and self.recipe.stdin and self.recipe.stdout:
             print(file=self.recipe.stdin, flush=True)
             self.recipe.stdout.readline()
-        self.calls.append((begin, bookkeeping_s()))
+        self.cpu_s += time.thread_time() - begin
+        self.ends.append(bookkeeping_s() - self.cpu_s)
         return result
 
 
@@ -150,9 +154,9 @@ def _spread(each: list[float]) -> str:
 def _each(reduction: Reduction, engine: Timed) -> list[float]:
     """Give the CPU time of each step but the last, in milliseconds."""
     asked = round(random.random(), 9)  # not what an earlier call asked for
-    engine.calls.clear()
+    engine.ends.clear()
     reduction.run_scipost_perexpo(skymodel_fraction=asked)
-    return [1000 * (begin - end) for (_, end), (begin, _) in pairwise(engine.calls)]
+    return [1000 * (end - before) for before, end in pairwise(engine.ends)]
 
 
 def _one_at_a_time(settings: Settings) -> Settings:
