@@ -262,7 +262,7 @@ class _Examination:
     def _look_again(self) -> None:
         """Look once more for what the index did not have: others put theirs into it up to a second late."""
         if self._unindexed:
-            self._store.catch_up()
+            self._store.take_in()
         for kind, what, name, digest in self._unindexed:
             found = self._in_index(kind, name).get(name)
             if found is None:

@@ -212,6 +212,9 @@ def _reader(hint: Any) -> _Read:
     if typing.get_origin(hint) is tuple:
         return _tuple_reader(_reader(typing.get_args(hint)[0]))
     if is_dataclass(hint):
+        kind: Any = hint
+        if _way_to_read(kind).is_flat:
+            return lambda value: _read_dataclass(kind, value)  # which are shared
         return lambda value: _shared(_read_dataclass(hint, value))
     if issubclass(hint, Enum):
         return lambda value: hint(value)

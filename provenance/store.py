@@ -264,7 +264,7 @@ class Store:
         rows = recorded_rows(action, run, record_digest)
         self._index.insert_late(queries.topic_of(run.stage, run.unit), rows, f"run {run.run}")
 
-    def catch_up(self) -> None:
+    def take_in(self) -> None:
         """Put into the index what others recorded since it was opened, if it can be written."""
         _take_in(self._index, self._records)
 

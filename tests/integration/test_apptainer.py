@@ -6,6 +6,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,11 +194,12 @@ def test_sif_that_cannot_be_made_is_told_and_nothing_of_it_stays_promise_1(
 
 def squashfuses() -> set[str]:
     """Numbers of the FUSE servers that run on this machine."""
-    return {
-        path.parent.name
-        for path in Path("/proc").glob("[0-9]*/comm")
-        if path.exists() and path.read_text().startswith("squashfuse")
-    }
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it may end while it is looked at
+            if path.read_text().startswith("squashfuse"):
+                found.add(path.parent.name)
+    return found
 
 
 def child_of(thread: threading.Thread) -> int:
