@@ -60,7 +60,6 @@ _SHM_FULL = 4874  # SQLITE_IOERR_SHMSIZE: the -shm file could not grow
 class _Lot:
     """Rows that wait to be inserted."""
 
-    topic: Hashable
     what: str
     """What they tell of, for a message; empty if nobody needs to hear that they are lost."""
     rows: tuple[Row, ...]
@@ -86,6 +85,7 @@ class Index:
         self._lock = threading.RLock()
         self._speaking = _Speaking(self._lock, self._understood)
         self._late: list[_Lot] = []
+        self._late_topics: set[Hashable] = set()
         self._late_rows = 0
         self._timer: threading.Timer | None = None
         self._written_at = 0.0
@@ -110,7 +110,7 @@ class Index:
             The database cannot be read.
         """
         with self._speaking:
-            if self._late and (topic is None or topic in [lot.topic for lot in self._late]):
+            if self._late and (topic is None or topic in self._late_topics):
                 self.catch_up()
             return self._database.conn.execute(sql, tuple(parameters)).fetchall()
 
@@ -179,8 +179,9 @@ class Index:
             for longer, and are lost in silence.
         """
         with self._speaking:
-            lot = _Lot(topic, what, tuple(rows))
+            lot = _Lot(what, tuple(rows))
             self._late.append(lot)
+            self._late_topics.add(topic)
             self._late_rows += len(lot.rows)
             if self._late_rows > _MOST_LATE or time.monotonic() - self._written_at >= LATE_S:
                 self.catch_up()
@@ -192,7 +193,7 @@ class Index:
     def catch_up(self) -> None:
         """Insert what is late. What does not go in is said and forgotten: the files tell it again."""
         with self._lock:
-            late, self._late, self._late_rows = self._late, [], 0
+            late, self._late, self._late_topics, self._late_rows = self._late, [], set(), 0
             if not late:
                 return
             try:

@@ -83,12 +83,15 @@ class Memos:
         )
         for digest, data_digest, extra, hashed_at_ns in rows:
             if hashed_at_ns - stat.st_mtime_ns >= SETTLED_NS:
-                if len(self._found) >= _MOST_FOUND:
-                    self._found = {}
-                # A static serves every exposure of a year, a master each of its night.
-                self._found[looks] = found = Memo(digest, data_digest, extra)
-                return found
+                return self._keep(looks, Memo(digest, data_digest, extra))
         return None
+
+    def _keep(self, looks: tuple[int, ...], found: Memo) -> Memo:
+        """Have at hand what can be believed: a static serves every exposure of a year, a master its night."""
+        if len(self._found) >= _MOST_FOUND:
+            self._found = {}
+        self._found[looks] = found
+        return found
 
     def add(self, entries: Iterable[MemoEntry]) -> None:
         """Remember files, now or soon: a hint that cannot be written down is no failure.
@@ -101,7 +104,10 @@ class Memos:
         sql = "INSERT OR REPLACE INTO stat_memo VALUES (?,?,?,?,?,?,?,?,?)"
         for entry in entries:
             looks = identity(entry.stat)
-            self._found.pop(looks, None)
+            if entry.read_at_ns - entry.stat.st_mtime_ns >= SETTLED_NS:
+                self._keep(looks, Memo(entry.digest, entry.data_digest, entry.extra))
+            else:
+                self._found.pop(looks, None)
             row = (*looks, entry.read_at_ns, entry.digest, entry.data_digest, entry.extra)
             self._index.insert_late(looks, [(sql, row)])
 

@@ -178,3 +178,14 @@ def test_a_full_disk_costs_the_rows_and_says_whose(busy: Store, caplog: pytest.L
     assert f"run {runs[0].run} and 1 more are recorded but not yet in the index" in caplog.text
     with Store.open(busy.path) as next_command:
         assert {run.run for run in next_command.runs()} >= {run.run for run in runs}
+
+
+def test_what_this_process_stored_a_moment_ago_is_known_without_asking(
+    busy: Store, beside: sqlite3.Connection
+) -> None:
+    """A step reads what the one before it made: that alone must not bring on a transaction."""
+    run = commit(busy, an_action(), b"made a moment ago", unit="a")
+
+    made = run.outputs[0].digest
+    assert busy.files.remembers(made, busy.objects.path(made).lstat())
+    assert indexed(beside) == []
