@@ -31,7 +31,7 @@ from pipeline.own.table import PROGRAM
 from pipeline.packing import Packing, Unpacked
 from pipeline.products import Product, read_product
 from pipeline.recipes import RECIPES
-from pipeline.sof import save_sof
+from pipeline.sof import write_sof
 from pipeline.structure import STATICS, header_fault, number_fault, tables
 
 LOG = "esorex.log"
@@ -140,7 +140,7 @@ def execute(
     out, sof = work / "out", work / "in/frames.sof"
     targets = [item.target(call.surroundings.inputs) for item in call.inputs]
     frames = tuple((target, item.tag) for target, item in zip(targets, call.inputs, strict=True))
-    save_sof(sof, frames)
+    _overwrite(sof, write_sof(frames).encode())
     clock = (call.clock or datetime.now(UTC).replace(microsecond=0)) if call.is_clock_frozen else None
     chosen = settled(call.environment, call.threads or cores())
     told = own_clock(clock) if _is_ours(call) else clock_environment(clock, image.platform)
@@ -290,6 +290,20 @@ def _is_ours(call: Call) -> bool:
 
 def _data_digest(path: Path) -> str:
     return digest_file(path).data_digest
+
+
+def _overwrite(path: Path, data: bytes) -> None:
+    """Write a file, over one that an earlier run left.
+
+    Notes
+    -----
+    It is cut to its length at the end, not to nothing at the beginning: ext4 takes that for a file that is
+    being replaced, and writes it out as soon as it is closed (its mount option `auto_da_alloc`).
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - there is no path to open
+        file.write(data)
+        file.truncate()
 
 
 def _moved(

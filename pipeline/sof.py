@@ -1,8 +1,6 @@
-"""A set of frames as the text esorex reads."""
+"""A set of frames as the text esorex reads. Pure."""
 
-import os
 import re
-from pathlib import Path
 
 from pipeline.errors import UsageError
 
@@ -32,27 +30,6 @@ def write_sof(frames: tuple[tuple[str, str], ...]) -> str:
         if not all(NAME.fullmatch(part) for part in path.strip("/").split("/")) or not NAME.fullmatch(tag):
             raise UsageError(f"a set of frames cannot hold {path!r} with tag {tag!r}")
     return "".join(f"{path} {tag}\n" for path, tag in frames)
-
-
-def save_sof(path: Path, frames: tuple[tuple[str, str], ...]) -> None:
-    """Write a set of frames into a file, over one that is there.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    frames : tuple of (path, tag)
-        As `write_sof` takes them.
-
-    Notes
-    -----
-    It is cut to its length at the end, not to nothing at the beginning: ext4 takes that for a file that is
-    being replaced, and writes it out as soon as it is closed (its mount option `auto_da_alloc`).
-    """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - there is no path to open
-        file.write(write_sof(frames).encode())
-        file.truncate()
 
 
 def read_sof(text: str) -> tuple[tuple[str, str], ...]:

@@ -216,7 +216,8 @@ class Index:
         try:
             self.insert_many(lot.rows)
         except ProvenanceError as error:
-            _log.warning("%s is not in the index: %s", lot.what or "a hint", error.message)
+            level = logging.WARNING if lot.what else logging.DEBUG
+            _log.log(level, "%s is not in the index: %s", lot.what or "a hint", error.message)
 
     def rebuild(self) -> None:
         """Make all tables but the memo anew from the files, in one transaction: readers see old or new.

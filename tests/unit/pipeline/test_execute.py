@@ -75,6 +75,22 @@ def test_inputs_are_mounted_one_by_one_under_their_canonical_names(
     assert (request.memory_bytes, request.timeout_s) == (10**9, 60.0)
 
 
+@pytest.mark.parametrize("before", [None, b"", b"short", b"/in/000000000000/far.longer.fits BIAS\n" * 9])
+def test_the_set_of_frames_is_whole_whatever_an_earlier_run_left(
+    call: Call, image: RecipeImage, tmp_path: Path, before: bytes | None
+) -> None:
+    sof = tmp_path / "work/in/frames.sof"
+    sof.parent.mkdir(parents=True)
+    if before is not None:
+        sof.write_bytes(before)
+
+    executed(call, image, tmp_path)
+
+    lines = [f"{item.target(call.surroundings.inputs)} {item.tag}\n" for item in call.inputs]
+    assert sof.read_text() == "".join(lines)
+    assert sof.stat().st_mode & 0o777 == 0o644
+
+
 def test_an_input_that_lies_behind_a_link_is_mounted_itself(
     call: Call, image: RecipeImage, tmp_path: Path
 ) -> None:

@@ -1,13 +1,11 @@
 """Sets of frames as text."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Exit, UsageError
-from pipeline.sof import read_sof, save_sof, write_sof
+from pipeline.sof import read_sof, write_sof
 
 NAME = st.from_regex(r"[A-Za-z0-9._:+-]+", fullmatch=True)
 FRAMES = st.lists(st.tuples(st.lists(NAME, min_size=1, max_size=3), NAME), max_size=6)
@@ -18,18 +16,6 @@ def test_a_set_of_frames_is_read_back_as_it_was_written(frames: list[tuple[list[
     pairs = tuple(("/" + "/".join(parts), tag) for parts, tag in frames)
 
     assert read_sof(write_sof(pairs)) == pairs
-
-
-@pytest.mark.parametrize("before", [None, b"", b"# a set that was far longer than this\n", b"short"])
-def test_a_set_of_frames_is_saved_over_another(tmp_path: Path, before: bytes | None) -> None:
-    path = tmp_path / "frames.sof"
-    if before is not None:
-        path.write_bytes(before)
-
-    save_sof(path, (("/in/b.fits", "BIAS"),))
-
-    assert path.read_bytes() == b"/in/b.fits BIAS\n"
-    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_the_order_of_a_set_of_frames_is_kept() -> None:
