@@ -3,10 +3,31 @@
 import os
 from pathlib import Path
 
+from pipeline.errors import ConfigError
+
 FILE = "clio.toml"
 """What a person decides, in a workspace."""
 LOCK = "clio.lock"
 """What it was resolved to."""
+WORKSPACE = "CLIO_WORKSPACE"
+"""The variable that may name the workspace."""
+
+
+def find_workspace(given: Path | None) -> Path:
+    """Find the folder of the workspace.
+
+    Raises
+    ------
+    ConfigError
+        There is no clio.toml here or above.
+    """
+    if given is not None:
+        return given
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / FILE).is_file():
+            return folder
+    raise ConfigError(f"no {FILE} in {here} or above", "start a workspace here with: clio init")
 
 
 def cache_root() -> Path:

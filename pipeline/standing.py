@@ -68,18 +68,18 @@ class Beginning:
         return _entries(store / "journal") == (days, count + entries)
 
 
-def recall(workspace: Path, stages: Iterable[str]) -> Standing | None:
+def recall(workspace: Path, words: Iterable[str]) -> Standing | None:
     """Return the standing of a workspace if it holds; None if everything has to be looked up.
 
     Parameters
     ----------
     workspace : Path
         Folder of the workspace.
-    stages : iterable of str
-        Stages that are asked for.
+    words : iterable of str
+        What is asked for, such as stages.
     """
     try:
-        with _path(workspace, stages).open(encoding="utf-8", errors="surrogateescape") as stream:
+        with _path(workspace, words).open(encoding="utf-8", errors="surrogateescape") as stream:
             head = json.loads(next(stream))
             if head["version"] != _VERSION:
                 return None
@@ -93,7 +93,7 @@ def recall(workspace: Path, stages: Iterable[str]) -> Standing | None:
     return Standing(head["hits"], tuple(head["remarks"]))
 
 
-def keep(workspace: Path, stages: Iterable[str], standing: Standing, relied: Relied) -> bool:
+def keep(workspace: Path, words: Iterable[str], standing: Standing, relied: Relied) -> bool:
     """Keep how things stand, if nothing was changed since they were looked at but for the word of this call.
 
     Returns
@@ -118,14 +118,14 @@ def keep(workspace: Path, stages: Iterable[str], standing: Standing, relied: Rel
             "hits": standing.hits,
             "remarks": standing.remarks,
         }
-        _write(_path(workspace, stages), json.dumps(head), names)
+        _write(_path(workspace, words), json.dumps(head), names)
     except (OSError, UnicodeError):
         return False
     return True
 
 
-def _path(workspace: Path, stages: Iterable[str]) -> Path:
-    asked = "\n".join((os.path.realpath(workspace), *sorted(stages)))
+def _path(workspace: Path, words: Iterable[str]) -> Path:
+    asked = "\0".join((os.path.realpath(workspace), *sorted(words)))
     name = hashlib.sha256(asked.encode("utf-8", "surrogateescape")).hexdigest()
     return cache_root() / "standing" / name[:32]
 

@@ -49,8 +49,6 @@ def main() -> None:
     """Run the command line, and leave with the exit code that tells what happened."""
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
-    # A reader that has seen enough (`clio scan | head`) is no failure.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(_guarded())
 
 

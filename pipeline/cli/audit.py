@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Json, Workspace, find_workspace
+from pipeline.cli.options import Json, Workspace
 from pipeline.cli.output import OUTPUT
 from pipeline.errors import ConfigError, Exit, FitsError, PipelineError, UsageError
+from pipeline.places import find_workspace
 
 if TYPE_CHECKING:
     from pipeline.audit.findings import Finding, Known

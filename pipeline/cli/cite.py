@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Json, Workspace, find_workspace
+from pipeline.cli.options import Json, Workspace
 from pipeline.cli.output import OUTPUT
 from pipeline.cli.references import FoundRuns, Reference, find, the_one
 from pipeline.errors import Exit, PipelineError, UsageError
+from pipeline.places import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

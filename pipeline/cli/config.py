@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.groups import Group
-from pipeline.cli.options import Json, Set, Workspace, find_workspace, open_reduction
+from pipeline.cli.options import Json, Set, Workspace, open_reduction
 from pipeline.cli.output import OUTPUT
 from pipeline.errors import (
     ConfigError,
@@ -20,6 +20,7 @@ from pipeline.errors import (
     Slip,
     UsageError,
 )
+from pipeline.places import find_workspace
 
 if TYPE_CHECKING:
     from pipeline.effective import Value

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Json, Workspace, find_workspace
+from pipeline.cli.options import Json, Workspace
 from pipeline.cli.output import OUTPUT
 from pipeline.cli.references import FoundRuns, find, find_run
 from pipeline.cli.sheets import counted, digits, in_bytes
 from pipeline.cli.upkeep import open_store
 from pipeline.errors import UsageError
+from pipeline.places import find_workspace
 
 if TYPE_CHECKING:
     from provenance.importing import Import

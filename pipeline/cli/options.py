@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.errors import ConfigError
+from pipeline.places import WORKSPACE, find_workspace
 
 if TYPE_CHECKING:
     from pipeline.reduce import Reduction
@@ -17,7 +17,7 @@ Workspace = Annotated[
     typer.Option(
         "--workspace",
         "-C",
-        envvar="CLIO_WORKSPACE",
+        envvar=WORKSPACE,
         help="The workspace; by default the nearest folder upwards that has a clio.toml.",
     ),
 ]
@@ -46,25 +46,6 @@ Datasets = Annotated[
     list[str] | None,
     typer.Option("--dataset", help="A dataset; all without. Can be given several times.", metavar="ID"),
 ]
-
-
-def find_workspace(given: Path | None) -> Path:
-    """Find the folder of the workspace.
-
-    Raises
-    ------
-    ConfigError
-        There is no clio.toml here or above.
-    """
-    from pipeline.places import FILE
-
-    if given is not None:
-        return given
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / FILE).is_file():
-            return folder
-    raise ConfigError(f"no {FILE} in {here} or above", "start a workspace here with: clio init")
 
 
 def open_reduction(workspace: Path | None, engine: str = "") -> "Reduction":

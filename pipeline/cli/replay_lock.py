@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pipeline.cli.options import find_workspace
 from pipeline.cli.output import OUTPUT
 from pipeline.cli.progress import stopping, watching
 from pipeline.cli.sheets import counted
 from pipeline.errors import Exit, UsageError
-from pipeline.places import FILE
+from pipeline.places import FILE, find_workspace
 
 if TYPE_CHECKING:
     from pipeline.events import Event

@@ -6,9 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from pipeline.cli.options import find_workspace
 from pipeline.cli.references import FoundFile, digest_of, find, is_stage, match_units
 from pipeline.errors import ConfigError, UsageError
+from pipeline.places import find_workspace
 
 if TYPE_CHECKING:
     from pipeline.image import ImageLibrary, Package

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Json, Workspace, find_workspace
+from pipeline.cli.options import Json, Workspace
 from pipeline.cli.output import OUTPUT
 from pipeline.errors import Exit
+from pipeline.places import find_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path

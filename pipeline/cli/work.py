@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.cli.at_once import asked, is_known, say_nothing_to_run
 from pipeline.cli.options import (
     Datasets,
     Engine,
@@ -16,12 +17,12 @@ from pipeline.cli.options import (
     Set,
     Targets,
     Workspace,
-    find_workspace,
     open_reduction,
 )
 from pipeline.cli.output import OUTPUT, print_json
 from pipeline.cli.progress import watching
 from pipeline.errors import UsageError
+from pipeline.places import find_workspace
 
 if TYPE_CHECKING:
     from pipeline.forecast import Forecast
@@ -140,24 +141,17 @@ def run(
     Example: `clio run scipost --set muse_scipost.pixfrac=0.7,0.7`
     """
     from pipeline.stages import Only
-    from pipeline.standing import Beginning, Standing, keep, recall
+    from pipeline.standing import Beginning, Standing, keep
 
     began = time.monotonic()
     wanted = _stages(stages, first, last)
     memory_bytes = _bytes(memory)
     only = Only.named(target or (), dataset or ())
-    asked = (*wanted, *only.words)
+    words = asked(stages or (), first=first, last=last, only=only.words)
     folder = find_workspace(workspace)
     if locked and parameters:
         raise UsageError("--locked and --set exclude each other", "the lock says every parameter")
-    if (
-        not as_json
-        and not (locked or strict or parameters)
-        and (standing := recall(folder, asked)) is not None
-    ):
-        for remark in standing.remarks:
-            OUTPUT.say(remark)
-        _print_nothing_to_run(standing.hits, time.monotonic() - began)
+    if not (as_json or locked or strict or parameters) and is_known(folder, words, began):
         return
 
     from pipeline.config import load
@@ -185,7 +179,7 @@ def run(
         relied = None if locked else reduction.relied(summary, beginning)
         if relied is not None:
             said = (*(f"problem: {problem}" for problem in summary.problems), *summary.remarks)
-            keep(folder, asked, Standing(summary.hits, said), relied)
+            keep(folder, words, Standing(summary.hits, said), relied)
         if reduction.engine.is_open and not as_json:
             OUTPUT.say(f"engine: {reduction.engine.name} {reduction.engine.version()}")
     if as_json:
@@ -388,17 +382,11 @@ def _summary_document(summary: "Summary") -> dict[str, Any]:
     }
 
 
-def _print_nothing_to_run(hits: int, wall_s: float) -> None:
-    known = "1 step is known" if hits == 1 else f"all {hits} steps are known"
-    what = known if hits else "no step is planned for these stages"
-    OUTPUT.line(f"nothing to run: {what} ({wall_s:.1f} s)")
-
-
 def _print_summary(summary: "Summary") -> None:
     from pipeline.events import Did, root_of
 
     if not summary.ran and not summary.failed and not summary.blocked:
-        _print_nothing_to_run(summary.hits, summary.wall_s)
+        say_nothing_to_run(summary.hits, summary.wall_s)
         return
     OUTPUT.line(
         f"{summary.ran} ran, {summary.hits} hits, {summary.failed} failed, {summary.blocked} blocked "

@@ -22,7 +22,7 @@ Clio = Callable[..., Result]
 LINES, COLUMNS = 24, 80
 """Of the smallest screen."""
 
-MAIN = "from pipeline.cli.app import main; main()"
+MAIN = "from pipeline.cli.start import main; main()"
 
 
 def rows(text: str) -> int:
