@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline import keywords as kw
 from pipeline.fitsdigest import FileDigest, digest_file
-from pipeline.fitsfile import Hdu, Header, read_hdus
+from pipeline.fitsfile import Hdu, Header, Value, read_hdus
 from pipeline.structure import PRODUCTS, header_fault, number_fault
 
 _HISTORY = "ESO PRO REC"
@@ -51,11 +51,10 @@ class Product:
     @property
     def qc(self) -> tuple[tuple[str, str], ...]:
         """QC parameters of all headers: keyword and value as written."""
+        cards = (card for hdu in self.hdus for card in hdu.cards if card.keyword[:7] == "ESO QC ")
         found: dict[str, str] = {}
-        for hdu in self.hdus:
-            for card in hdu.cards:
-                if card.keyword.startswith("ESO QC "):
-                    found.setdefault(card.keyword, card.token.strip("'"))
+        for card in cards:
+            found.setdefault(card.keyword, card.token.strip("'"))
         return tuple(found.items())
 
 
@@ -99,8 +98,8 @@ def used_frames(header: Header, recipe: str) -> tuple[UsedFrame, ...]:
         Empty if the recipe left no record.
     """
     records: dict[int, dict[str, str]] = {}
-    for keyword, value in header.items():
-        if keyword.startswith(_HISTORY) and (place := _place(keyword)) is not None:
+    for keyword, value in _history(header):
+        if (place := _place(keyword)) is not None:
             records.setdefault(place[0], {})[place[1]] = str(value)
     ours = [number for number, record in records.items() if record.get("ID") == recipe]
     if not ours:
@@ -111,6 +110,12 @@ def used_frames(header: Header, recipe: str) -> tuple[UsedFrame, ...]:
         for key in sorted(record)
         if key.endswith("NAME")
     )
+
+
+def _history(header: Header) -> list[tuple[str, Value]]:
+    """List what a header says of how it was made: hundreds of cards, of which a call has to be quick."""
+    length = len(_HISTORY)
+    return [item for item in header.items() if item[0][:length] == _HISTORY]
 
 
 @functools.lru_cache(_KEYWORDS)
@@ -130,8 +135,8 @@ def versions(header: Header) -> tuple[tuple[str, str], ...]:
     """
     found = {
         name: str(value)
-        for keyword, value in header.items()
-        if keyword.startswith(_HISTORY) and (name := _VERSIONS.get(keyword.split(" ", 3)[-1]))
+        for keyword, value in _history(header)
+        if keyword.endswith(" ID") and (name := _VERSIONS.get(keyword.split(" ", 3)[-1]))
     }
     return tuple(sorted(found.items()))
 

@@ -1,6 +1,7 @@
 """Replace a file in one move: a reader meets the old one or the new one, a second writer disturbs neither."""
 
 import itertools
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}~{this_process()}~{next(_count)}{PART}")
     try:
         yield aside
-        aside.replace(path)
+        os.replace(aside, path)  # noqa: PTH105 - no new path is wanted
     except OSError as error:
         raise FileRefused(path, error) from error
     finally:

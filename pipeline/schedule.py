@@ -1,12 +1,11 @@
 """When which step runs: as soon as its inputs are there, packed into cores and memory. Knows no recipe."""
 
 import contextlib
-import queue
 import threading
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -54,6 +53,9 @@ class After(Enum):
 
 Work = Callable[[str, Grant], After]
 
+_Begun = tuple[str, Grant]
+"""A task that was taken out, and what it may take."""
+
 
 def run_tasks(
     tasks: tuple[Task, ...],
@@ -73,7 +75,7 @@ def run_tasks(
         the schedule.
     memory_of : callable
         Bytes the task of an id will need; asked whenever it might start, so that what was learned meanwhile
-        counts.
+        counts, but not where one task at a time gets all there is.
     budget : Budget
         What they may take together. A task that needs more than all runs alone, with all.
     cancel : threading.Event
@@ -97,17 +99,11 @@ _OVERTAKING = 4
 """How many tasks for each job may go ahead of one that waits for memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class _News:
-    """A word from a thread that works."""
-
-    id: str
-    ended: Future[After] | None = None
-    """How it ended; None if it only gives back what it was granted."""
-
-
 class _Schedule:
-    """Tasks on their way. All of its state belongs to the thread that calls it; others send it news."""
+    """Tasks on their way: a thread whose task has ended sees itself what comes next, and does it.
+
+    Handing each task from one thread to another would cost two changes of thread a task.
+    """
 
     def __init__(
         self,
@@ -122,56 +118,90 @@ class _Schedule:
         self._memory_of = memory_of
         self._budget = budget
         self._cancel = cancel
-        self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()
+        # Twice as many threads: as many again may hash and publish what they made while recipes run.
+        self._pool = ThreadPoolExecutor(2 * budget.jobs)
+        self._lock = threading.Lock()
+        """Of all that follows."""
         self._granted: dict[str, Grant] = {}
         """What is taken now, by task."""
         self._at_work: set[str] = set()
-        """Tasks whose thread has not ended; some have given back what they took."""
+        """Tasks that have not ended; some have given back what they took."""
         self._alone: deque[str] = deque()
         """Tasks that are to be done once more, with nothing beside them."""
         self._overtaken: Counter[str] = Counter()
         """How often others went ahead of a task that waits for memory."""
         self._failure: BaseException | None = None
+        self._is_over = threading.Event()
 
     def __call__(self) -> None:
-        # Twice as many threads: as many again may hash and publish what they made while recipes run.
-        with ThreadPoolExecutor(2 * self._budget.jobs) as pool, _ended_by(self._cancel):
-            while True:
-                if self._failure is None and not self._cancel.is_set():
-                    self._start_what_fits(pool)
-                if not self._at_work:
-                    break
-                # A timeout, so that the thread of the signals gets its turn.
-                with contextlib.suppress(queue.Empty):
-                    self._hear(self._news.get(timeout=1.0))
+        with self._pool, _ended_by(self._cancel):
+            self._start(self._next())
+            # A timeout, so that the thread of the signals gets its turn.
+            while not self._is_over.wait(timeout=1.0):
+                pass
         if self._failure is not None:
             raise self._failure
 
-    def _hear(self, news: _News) -> None:
-        self._granted.pop(news.id, None)
-        if news.ended is None:
-            return
-        self._at_work.remove(news.id)
-        error = news.ended.exception()
-        if error is not None:
-            self._failure = self._failure or error
-            self._cancel.set()
-        elif news.ended.result() is After.AGAIN_ALONE:
-            self._alone.append(news.id)
-        else:
-            self._queue.end(news.id)
+    def _start(self, begun: Iterable[_Begun]) -> None:
+        for task in begun:
+            self._pool.submit(self._do, task)
 
-    def _start_what_fits(self, pool: ThreadPoolExecutor) -> None:
+    def _do(self, task: _Begun | None) -> None:
+        """Do a task, and what comes after it, in a thread of the pool."""
+        while task is not None:
+            id_, grant = task
+            try:
+                after = self._work(id_, grant)
+            except BaseException as error:
+                after = After.DONE
+                self._fail(error)
+            begun = self._next(id_, after)
+            task = begun.pop(0) if begun else None
+            self._start(begun)
+
+    def _release(self, id_: str) -> None:
+        with self._lock:
+            self._granted.pop(id_, None)
+        self._start(self._next())
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self._cancel.set()
+
+    def _next(self, ended: str = "", after: After = After.DONE) -> list[_Begun]:
+        """Take out what may start now that a task has ended, and tell whether that was all."""
+        with self._lock:
+            if ended:
+                self._end(ended, after)
+            begun: list[_Begun] = []
+            try:
+                if self._failure is None and not self._cancel.is_set():
+                    begun.extend(self._what_fits())
+            except BaseException as error:
+                self._fail(error)
+            if not self._at_work:
+                self._is_over.set()
+        return begun
+
+    def _end(self, id_: str, after: After) -> None:
+        self._granted.pop(id_, None)
+        self._at_work.remove(id_)
+        if after is After.AGAIN_ALONE:
+            self._alone.append(id_)
+        else:
+            self._queue.end(id_)
+
+    def _what_fits(self) -> Iterator[_Begun]:
         if self._alone:
             if not self._granted:
-                self._start(pool, self._alone.popleft(), self._budget.memory_bytes, 1)
+                yield self._begin(self._alone.popleft(), self._budget.memory_bytes, 1)
             return
         ready = self._queue.candidates()
         waits = ""
         for place, id_ in enumerate(ready):
             if not self._has_room():
                 return
-            size = self._size_of(self._memory_of(id_))
+            size = self._size_for(id_)
             if size is None:
                 waits = waits or id_
                 if self._overtaken[waits] >= _OVERTAKING * self._budget.jobs:
@@ -180,33 +210,35 @@ class _Schedule:
             if waits:
                 self._overtaken[waits] += 1
             self._queue.begin(id_)
-            self._start(pool, id_, size, len(ready) - place)
+            yield self._begin(id_, size, len(ready) - place)
 
     def _has_room(self) -> bool:
         jobs = self._budget.jobs
         return len(self._granted) < jobs and len(self._at_work) < 2 * jobs
 
-    def _size_of(self, need: int) -> int | None:
+    def _size_for(self, id_: str) -> int | None:
         """Say how much memory to grant; None if there is not enough.
 
         Up to twice the need, if its even share is as much: a need is an estimate, and a limit kills. Not
         more, as what is granted keeps others from starting.
         """
         whole = self._budget.memory_bytes
+        if self._budget.jobs == 1 and not self._granted:
+            return whole
+        need = self._memory_of(id_)
         free = whole - sum(grant.memory_bytes for grant in self._granted.values())
-        if not self._granted and (need >= whole or self._budget.jobs == 1):
+        if need >= whole and not self._granted:
             return whole
         if need > free or free <= 0:
             return None
         return min(max(need, min(whole // self._budget.jobs, 2 * need)), free)
 
-    def _start(self, pool: ThreadPoolExecutor, id_: str, size: int, ready: int) -> None:
+    def _begin(self, id_: str, size: int, ready: int) -> _Begun:
         is_whole = size >= self._budget.memory_bytes and not self._granted
         beside = 1 if is_whole else min(self._budget.jobs, len(self._granted) + ready)
-        self._granted[id_] = grant = Grant(size, beside, is_whole, lambda: self._news.put(_News(id_)))
+        self._granted[id_] = grant = Grant(size, beside, is_whole, lambda: self._release(id_))
         self._at_work.add(id_)
-        future = pool.submit(self._work, id_, grant)
-        future.add_done_callback(lambda ended: self._news.put(_News(id_, ended)))
+        return id_, grant
 
 
 class _Queue:

@@ -6,6 +6,7 @@ from pipeline.errors import UsageError
 
 NAME = re.compile(r"[A-Za-z0-9._:+-]+")
 """A canonical name: a set of frames has no quoting, blanks end a path and `$NAME` is expanded."""
+_PATH = re.compile(rf"/*{NAME.pattern}(?:/{NAME.pattern})*/*")
 
 
 def write_sof(frames: tuple[tuple[str, str], ...]) -> str:
@@ -27,7 +28,7 @@ def write_sof(frames: tuple[tuple[str, str], ...]) -> str:
     '/in/0a1b/MUSE.fits BIAS\n'
     """
     for path, tag in frames:
-        if not all(NAME.fullmatch(part) for part in path.strip("/").split("/")) or not NAME.fullmatch(tag):
+        if not _PATH.fullmatch(path) or not NAME.fullmatch(tag):
             raise UsageError(f"a set of frames cannot hold {path!r} with tag {tag!r}")
     return "".join(f"{path} {tag}\n" for path, tag in frames)
 

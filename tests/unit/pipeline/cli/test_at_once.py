@@ -35,8 +35,9 @@ def call(
     root: Path, *words: str, cwd: Path | None = None, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
     """Call the command as it is installed; its last line of output names what it imported."""
-    environment = os.environ | {"CLIO_CACHE": str(root / "cache"), "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment.pop("CLIO_WORKSPACE", None)
+    environment = os.environ | {"CLIO_CACHE": str(root / "cache")}
+    for name in ("CLIO_WORKSPACE", "PYTHONPATH"):  # other tests write into folders of this one's path
+        environment.pop(name, None)
     argv = [sys.executable, "-c", SCRIPT, *words]
     return subprocess.run(
         argv, cwd=cwd or root, env=environment | variables, capture_output=True, text=True, check=False
