@@ -15,7 +15,7 @@ Two figures. The first is of steps that follow at once on each other. The second
 quarter of a second each, as the quickest recipe does, in which another process keeps a core and its caches
 busy: then all that Clio does is done with cold caches.
 
-An ext4 without a journal passes over every inode that was removed in the last minutes when it makes a new one:
+An ext4 without a journal passes over every inode removed in the last minutes when it makes a new one:
 after a large folder was removed on the same disk a step costs up to 1.6 ms more for a while.
 
 Each is the mean of all steps; behind it stands what half of them and what a tenth of them take at most. Where
