@@ -19,11 +19,15 @@ def find_workspace(given: Path | None) -> Path:
     Raises
     ------
     ConfigError
-        There is no clio.toml here or above.
+        There is no clio.toml here or above, or no folder here any more.
     """
     if given is not None:
         return given
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError as error:
+        hint = "go to a workspace, or name one: clio ... --workspace FOLDER"
+        raise ConfigError("the folder in which this was called is gone", hint) from error
     for folder in (here, *here.parents):
         if (folder / FILE).is_file():
             return folder

@@ -31,11 +31,11 @@ def is_answered(words: Sequence[str]) -> bool:
     if words[:1] != ["run"] or any(word.startswith("-") for word in words):
         return False
     named = os.environ.get(WORKSPACE)
+    began = time.monotonic()
     try:
-        workspace = find_workspace(Path(named) if named else None)
-    except ConfigError:
-        return False
-    return is_known(workspace, asked(words[1:]), time.monotonic())
+        return is_known(find_workspace(Path(named) if named else None), asked(words[1:]), began)
+    except (ConfigError, OSError, RuntimeError):  # no workspace, no such folder any more, no home
+        return False  # the command line meets it too, and says it
 
 
 def asked(stages: Iterable[str], **others: str | Iterable[str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import Result
 
 from pipeline.cli.at_once import asked, is_answered
+from pipeline.errors import Exit
 from pipeline.model import Stage
 
 Clio = Callable[..., Result]
@@ -54,6 +55,8 @@ def imported(done: "subprocess.CompletedProcess[str]") -> list[str]:
 def known(tmp_path: Path) -> Workspace:
     """A workspace whose bias is known; a run of it that found nothing to do has kept how things stand."""
     workspace = Workspace.make(tmp_path, ifus=(1,))
+    for frame in workspace.raw("BIAS"):
+        os.utime(frame, (1e9, 1e9))  # what was written just now is read again and again
     workspace.run(Stage.BIAS)
     for _ in range(2):  # the first writes clio.lock as the command sees it
         time.sleep(0.05)
@@ -106,6 +109,17 @@ def test_what_is_not_known_is_not_answered(
     assert not is_answered(words)
     (tmp_path / "clio.toml").touch()
     assert not is_answered(words)
+
+
+def test_a_folder_that_is_gone_is_told_by_the_command_line(tmp_path: Path) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    script = f"import os; os.rmdir({str(gone)!r})\n{SCRIPT}"
+    argv = [sys.executable, "-c", script, "run"]
+    done = subprocess.run(argv, cwd=gone, capture_output=True, text=True, check=False)
+
+    assert done.returncode == Exit.USAGE
+    assert "pipeline.cli.app" in imported(done)
+    assert done.stderr.startswith("error: the folder in which this was called is gone\nhint: ")
 
 
 _OPTIONS = st.fixed_dictionaries(
