@@ -298,3 +298,37 @@ def test_a_task_is_told_how_many_are_likely_to_run_beside_it() -> None:
     run(work, Task("a", ()), Task("b", ()), Task("c", ("a", "b")), jobs=4)
 
     assert beside == {"a": 2, "b": 2, "c": 1}
+
+
+@pytest.mark.parametrize("last", ["a", "b"])
+def test_a_need_that_cannot_be_told_ends_the_schedule_once_all_that_ran_has_ended(last: str) -> None:
+    ended: list[str] = []
+
+    def need(id_: str) -> int:
+        if id_ == last:
+            raise LookupError(f"nothing known of {id_}")
+        return 1
+
+    def work(id_: str, grant: Grant) -> After:
+        ended.append(id_)
+        return After.DONE
+
+    tasks = (Task("a", ()), Task("b", ("a",)))
+    with pytest.raises(LookupError, match=f"nothing known of {last}"):
+        run_tasks(tasks, work, need, Budget(2, 100), threading.Event())
+
+    assert ended == ["a"][: last == "b"]
+
+
+def test_what_follows_runs_in_the_thread_in_which_what_it_waits_for_ended() -> None:
+    """A change of thread costs more than most of what is done for a step beside its recipe."""
+    threads: set[int] = set()
+
+    def work(id_: str, grant: Grant) -> After:
+        threads.add(threading.get_ident())
+        return After.DONE
+
+    run(work, *(Task(str(n), (str(n - 1),)) for n in range(40)))
+
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
