@@ -21,8 +21,8 @@ from pipeline.timeleft import TimeLeft
 from provenance.errors import StoreLocked
 from provenance.model import OutputFile, Run
 
-_FORESEEN = 1000
-"""Misses kept from the first look until their turn comes; more would fill the memory."""
+_FORESEEN = 10_000
+"""Misses kept from the first look until their turn comes, at 2 kB each; more would fill the memory."""
 
 
 class Conductor:

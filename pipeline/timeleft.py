@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -20,11 +21,17 @@ class Left:
     """Whether most of it goes by what earlier runs took, and not by a first guess."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Expected:
-    after: tuple[str, ...]
-    duration: Duration
-    began: float | None = None
+    own_us: int
+    below_us: int
+    """What the longest chain of steps takes that waits for it."""
+    is_learned: bool
+
+    @property
+    def chain_us(self) -> int:
+        """What the longest chain takes that begins with it."""
+        return self.own_us + self.below_us
 
 
 class TimeLeft:
@@ -45,6 +52,9 @@ class TimeLeft:
     wait for each other, whichever is longer. A step that runs longer than expected is expected to run a tenth
     more. What steps took in this call against what was expected of them corrects what is expected of the
     rest: the first minute counts little.
+
+    Sums are kept, and only the steps that run are gone through: with all of twenty thousand, telling of a
+    step would cost more than doing it. They are of whole microseconds, so that in the end nothing is left.
     """
 
     def __init__(
@@ -53,13 +63,18 @@ class TimeLeft:
         jobs: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._left = {id_: _Expected(after, duration) for id_, after, duration in steps}
+        self._left = _with_what_waits(tuple(steps))
+        self._began: dict[str, float] = {}
+        """When those began that run."""
         self._jobs = jobs
         self._clock = clock
-        self._total = sum(step.duration.seconds for step in self._left.values())
+        self._total_us = self._waiting_us = sum(step.own_us for step in self._left.values())
+        self._learned_us = sum(step.own_us for step in self._left.values() if step.is_learned)
+        """Of those that wait."""
+        self._shortest_first = sorted(self._left, key=lambda id_: self._left[id_].chain_us)
+        """Those that wait, by the chain that begins with each; what has begun is taken off the end."""
         self._expected = self._took = _GRACE_S
         self._lock = threading.Lock()
-        self._last: tuple[float, Left] | None = None
 
     def start(self, id_: str) -> float:
         """Take down that a step runs from now on; gives the seconds it is expected to take."""
@@ -67,8 +82,10 @@ class TimeLeft:
             step = self._left.get(id_)
             if step is None:
                 return 0.0
-            step.began = self._clock()
-            return step.duration.seconds * self._pace
+            if id_ not in self._began:
+                self._waits_no_more(step)
+            self._began[id_] = self._clock()
+            return self._seconds(step.own_us)
 
     def end(self, id_: str) -> None:
         """Take down that a step has ended, by a recipe or without one."""
@@ -76,50 +93,65 @@ class TimeLeft:
             step = self._left.pop(id_, None)
             if step is None:
                 return
-            if step.began is None:
-                self._total -= step.duration.seconds  # there was nothing to do
+            began = self._began.pop(id_, None)
+            if began is None:
+                self._waits_no_more(step)
+                self._total_us -= step.own_us  # there was nothing to do
             else:
-                self._expected += step.duration.seconds
-                self._took += self._clock() - step.began
+                self._expected += step.own_us / _SECOND_US
+                self._took += self._clock() - began
 
     def left(self) -> Left:
         """Say where the reduction stands."""
         with self._lock:
             now = self._clock()
-            if self._last is not None and len(self._left) > _MANY and now - self._last[0] < _PAUSE_S:
-                at, last = self._last
-                return Left(max(0.0, last.seconds - (now - at)), last.done, last.is_learned)
-            self._last = (now, self._counted(now))
-            return self._last[1]
+            running = [
+                (step := self._left[id_], self._rest(step, now - at)) for id_, at in self._began.items()
+            ]
+            work = self._seconds(self._waiting_us) + sum(rest for _, rest in running)
+            known = self._seconds(self._learned_us) + sum(rest for step, rest in running if step.is_learned)
+            chains = (rest + self._seconds(step.below_us) for step, rest in running)
+            undone, total = work / self._pace, self._total_us / _SECOND_US
+            done = max(0.0, 1.0 - undone / total) if undone and total > 0 else 1.0
+            return Left(max(work / self._jobs, self._longest_to_come(), *chains), done, known >= work / 2)
 
-    def _counted(self, now: float) -> Left:
-        """Go through all steps that are left."""
-        chain: dict[str, float] = {}
-        work = known = 0.0
-        for id_, step in self._left.items():
-            rest = self._rest(step, now)
-            work += rest
-            known += rest * step.duration.is_learned
-            chain[id_] = rest + max((chain.get(before, 0.0) for before in step.after), default=0.0)
-        undone = work / self._pace
-        done = max(0.0, 1.0 - undone / self._total) if undone and self._total > 0 else 1.0
-        seconds = max(work / self._jobs, *chain.values(), 0.0)
-        return Left(seconds, done, known >= work / 2)
+    def _waits_no_more(self, step: _Expected) -> None:
+        self._waiting_us -= step.own_us
+        self._learned_us -= step.own_us * step.is_learned
+
+    def _longest_to_come(self) -> float:
+        """Give the seconds of the longest chain of those that wait."""
+        ids = self._shortest_first
+        while ids and (ids[-1] not in self._left or ids[-1] in self._began):
+            ids.pop()
+        return self._seconds(self._left[ids[-1]].chain_us) if ids else 0.0
 
     @property
     def _pace(self) -> float:
         return self._took / self._expected
 
-    def _rest(self, step: _Expected, now: float) -> float:
-        seconds = step.duration.seconds * self._pace
-        if step.began is None:
-            return seconds
-        return max(seconds - (now - step.began), seconds / 10)
+    def _seconds(self, expected_us: int) -> float:
+        return expected_us / _SECOND_US * self._pace
+
+    def _rest(self, step: _Expected, ran_s: float) -> float:
+        seconds = self._seconds(step.own_us)
+        return max(seconds - ran_s, seconds / 10)
 
 
+def _with_what_waits(
+    steps: tuple[tuple[str, tuple[str, ...], Duration], ...],
+) -> dict[str, _Expected]:
+    """Find out what waits for each step, however indirectly."""
+    below: defaultdict[str, int] = defaultdict(int)
+    made: dict[str, _Expected] = {}
+    for id_, after, duration in reversed(steps):
+        own = round(duration.seconds * _SECOND_US)
+        made[id_] = _Expected(own, below[id_], duration.is_learned)
+        for before in after:
+            below[before] = max(below[before], own + below[id_])
+    return made
+
+
+_SECOND_US = 1_000_000
 _GRACE_S = 60.0
 """Seconds of work that are believed to take as long as expected, before any was seen."""
-_MANY = 50
-"""Steps up to which going through all of them takes no time that counts."""
-_PAUSE_S = 1.0
-"""For more of them it is done only so often."""

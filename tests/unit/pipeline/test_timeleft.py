@@ -1,5 +1,9 @@
 """The time left."""
 
+import sys
+from types import FrameType
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,15 +91,81 @@ def test_nothing_to_do_takes_no_time() -> None:
     assert account.start("unheard of") == 0.0
 
 
-def test_of_many_steps_not_all_are_looked_at_each_time() -> None:
-    account, clock = left(*((str(n), 10.0, ()) for n in range(1000)), jobs=10)
-    assert account.left().seconds == pytest.approx(1000)
+def test_telling_costs_the_same_of_few_steps_and_of_thousands() -> None:
+    def lines(many: int) -> int:
+        account, _ = left(*((str(n), 10.0, (str(n - 1),)) for n in range(many)))
+        account.start("0")
+        account.left()  # what has begun is passed over once
+        counted = 0
 
-    account.end("1")
-    clock.now += 0.5
-    assert account.left().seconds == pytest.approx(999.5)
-    clock.now += 1.0
-    assert account.left().seconds == pytest.approx(999)
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal counted
+            counted += 1
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            account.left()
+        finally:
+            sys.settrace(before)
+        return counted
+
+    assert lines(10) == lines(10_000)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1000), st.sets(st.integers(0, 11)), st.booleans()), max_size=12),
+    st.integers(1, 8),
+    st.data(),
+)
+def test_it_says_what_going_through_all_that_is_left_would(
+    steps: list[tuple[float, set[int], bool]], jobs: int, data: st.DataObject
+) -> None:
+    clock = Clock()
+    after = {n: {m for m in before if m < n} for n, (_, before, _) in enumerate(steps)}
+    account = TimeLeft(
+        (
+            (str(n), tuple(map(str, after[n])), Duration(seconds, learned))
+            for n, (seconds, _, learned) in enumerate(steps)
+        ),
+        jobs,
+        clock,
+    )
+    expected = took = 60.0
+    total = sum(seconds for seconds, _, _ in steps)
+    began: dict[int, float] = {}
+    going = set(after)
+    while going:
+        rest = {n: steps[n][0] * took / expected for n in going}
+        rest |= {n: max(rest[n] - (clock.now - at), rest[n] / 10) for n, at in began.items()}
+        work = sum(rest.values())
+        chain: dict[int, float] = {}
+        for n in sorted(going):
+            chain[n] = rest[n] + max((chain[m] for m in after[n] & going), default=0.0)
+        found = account.left()
+        assert found.seconds == pytest.approx(max(work / jobs, *chain.values()), abs=1e-4)
+        known = sum(rest[n] for n in going if steps[n][2])
+        if abs(known - work / 2) > 1e-4:
+            assert found.is_learned == (known >= work / 2)
+        undone = work * expected / took
+        if undone > 1e-4:
+            assert found.done == pytest.approx(max(0.0, 1 - undone / total), abs=1e-4 / total + 1e-9)
+
+        ready = sorted(n for n in going if not after[n] & going)
+        n = data.draw(st.sampled_from(ready))
+        if n not in began and data.draw(st.booleans()):
+            account.start(str(n))
+            began[n] = clock.now
+            clock.now += data.draw(st.floats(0, 2000))
+            continue
+        account.end(str(n))
+        going.remove(n)
+        if n in began:
+            expected, took = expected + steps[n][0], took + clock.now - began.pop(n)
+        else:
+            total -= steps[n][0]
+    assert (account.left().seconds, account.left().done) == (0.0, 1.0)
 
 
 @given(st.lists(st.floats(0, 1000), max_size=20), st.integers(1, 8), st.data())
