@@ -39,6 +39,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from astropy.io.fits import setval
 from graph import RAW_OF_CALIBRATIONS, Node, counted, export, exposures_for, settle, write_workspace
 from peers import PEERS, Peer
 
@@ -277,10 +278,7 @@ class ClioProject:
         self.frame.touch()
 
     def remark(self) -> None:
-        raw = self.frame.read_bytes()
-        changed = raw.replace(b"HIERARCH ESO TPL NEXP = 3", b"HIERARCH ESO TPL NEXP = 4")
-        assert changed != raw
-        self.frame.write_bytes(changed)
+        setval(self.frame, "HIERARCH ESO OBS OBSERVER", value="no-one")
 
     def delete(self) -> None:
         shown = self.product
