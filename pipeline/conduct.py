@@ -63,10 +63,9 @@ class Conductor:
         """
         self._settle_what_is_known()
         left = {id_: step for id_, step in self._steps.items() if id_ not in self._forecasts}
-        durations = {id_: self._duration(step) for id_, step in left.items()}
-        expected = ((step.id, step.upstream, durations[step.id]) for step in left.values())
+        expected = ((step.id, step.upstream, self._duration(step)) for step in left.values())
         self._outlook = TimeLeft(expected, budget.jobs)
-        order = _most_urgent_first(left, durations)
+        order = tuple(left[id_] for id_ in self._outlook.most_urgent_first)
         if self._tools.unpacked is not None:
             self._tools.unpacked.expect(path for step in order for path in _frames_of(step))
         with reading_ahead(order, self._tools.resolver.digests, 4 * budget.jobs) as reader:
@@ -265,21 +264,3 @@ def _did(found: Forecast) -> Did:
     if found.outcome is Outcome.HIT:
         return Did.HIT
     return Did.FAILED if found.has_failed else Did.BLOCKED
-
-
-def _most_urgent_first(steps: dict[str, Step], durations: dict[str, Duration]) -> tuple[Step, ...]:
-    """Put those first on which the longest work waits, so that no core idles at the end.
-
-    Parameters
-    ----------
-    steps : dict of str to Step
-        In the order of the plan: what a step depends on stands before it.
-    durations : dict of str to Duration
-        How long each is expected to take.
-    """
-    left: dict[str, float] = {}
-    for id_, step in reversed(steps.items()):
-        left[id_] = left.get(id_, 0.0) + durations[id_].seconds
-        for upstream in step.upstream:
-            left[upstream] = max(left.get(upstream, 0.0), left[id_])
-    return tuple(sorted(steps.values(), key=lambda step: -left[step.id]))

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -71,8 +71,10 @@ class TimeLeft:
         self._total_us = self._waiting_us = sum(step.own_us for step in self._left.values())
         self._learned_us = sum(step.own_us for step in self._left.values() if step.is_learned)
         """Of those that wait."""
-        self._shortest_first = sorted(self._left, key=lambda id_: self._left[id_].chain_us)
-        """Those that wait, by the chain that begins with each; what has begun is taken off the end."""
+        self.most_urgent_first = tuple(sorted(self._left, key=lambda id_: -self._left[id_].chain_us))
+        """All steps, those on which the longest work waits first: begun so, no core idles at the end."""
+        self._to_come = deque(self.most_urgent_first)
+        """The same, without those at the front that have begun."""
         self._expected = self._took = _GRACE_S
         self._lock = threading.Lock()
 
@@ -121,10 +123,10 @@ class TimeLeft:
 
     def _longest_to_come(self) -> float:
         """Give the seconds of the longest chain of those that wait."""
-        ids = self._shortest_first
-        while ids and (ids[-1] not in self._left or ids[-1] in self._began):
-            ids.pop()
-        return self._seconds(self._left[ids[-1]].chain_us) if ids else 0.0
+        ids = self._to_come
+        while ids and (ids[0] not in self._left or ids[0] in self._began):
+            ids.popleft()
+        return self._seconds(self._left[ids[0]].chain_us) if ids else 0.0
 
     @property
     def _pace(self) -> float:
@@ -141,7 +143,7 @@ class TimeLeft:
 def _with_what_waits(
     steps: tuple[tuple[str, tuple[str, ...], Duration], ...],
 ) -> dict[str, _Expected]:
-    """Find out what waits for each step, however indirectly."""
+    """Find out what waits for each step, however indirectly; in the order in which they came."""
     below: defaultdict[str, int] = defaultdict(int)
     made: dict[str, _Expected] = {}
     for id_, after, duration in reversed(steps):
@@ -149,7 +151,7 @@ def _with_what_waits(
         made[id_] = _Expected(own, below[id_], duration.is_learned)
         for before in after:
             below[before] = max(below[before], own + below[id_])
-    return made
+    return dict(reversed(made.items()))
 
 
 _SECOND_US = 1_000_000

@@ -40,6 +40,12 @@ def test_a_chain_of_steps_that_wait_for_each_other_is_not_shared() -> None:
     assert account.left().seconds == pytest.approx(80)
 
 
+def test_steps_on_which_the_longest_work_waits_are_the_most_urgent() -> None:
+    account, _ = left(("a", 10, ()), ("b", 40, ()), ("c", 5, ("a",)), ("d", 30, ("c",)), ("e", 30, ()))
+
+    assert account.most_urgent_first == ("a", "b", "c", "d", "e")
+
+
 def test_while_a_step_runs_its_time_runs_down_but_never_to_nothing() -> None:
     account, clock = left(("a", 40, ()))
     assert account.start("a") == pytest.approx(40)
